@@ -1,0 +1,114 @@
+"""Semantic types and the dispatch over them.
+
+Images, masks, boxes and points are torchvision's `tv_tensors`; labels are ours. A function that treats types
+differently is declared with `@dispatched` and gets one kernel per type; a user's own type joins with
+`register_kernel`, without touching the library. A type without a kernel is an error, never a silent pass-through.
+
+    @dispatched
+    def crop(element, box): "The part of `element` inside `box`."
+
+    @register_kernel(crop, Image)
+    def crop_image(image, box): ...
+
+Types live on the item and batch side; from the last batch transform on, the loop sees plain tensors.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torchvision.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, TVTensor
+
+__all__ = ["BoundingBoxes", "Category", "Image", "ImageBW", "InputInfo", "KeyPoints", "Label", "Mask", "MultiCategory", "Regression",
+           "TVTensor", "TargetInfo", "dispatched", "kernel_of", "register_kernel", "typed"]  # fmt: skip
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+class ImageBW(Image):
+    """A grey image, (..., 1, height, width)."""
+
+
+class Label(TVTensor):
+    """Base of what is predicted but not drawn on the image; geometric transforms leave it alone."""
+
+
+class Category(Label):
+    """The index of one class: int64, ()."""
+
+
+class MultiCategory(Label):
+    """One 0 or 1 per class: float32, (n_classes,)."""
+
+
+class Regression(Label):
+    """One or more numbers: float32, (n_out,) or ()."""
+
+
+def typed(tensor: torch.Tensor, like: type[TVTensor]) -> Any:
+    """`tensor` as an instance of the semantic type `like`, sharing its memory."""
+    return tensor.as_subclass(like)
+
+
+@dataclass(frozen=True)
+class InputInfo:
+    """What a model may want to know about its input."""
+
+    channels: int
+    size: tuple[int, int]
+    """Height and width in pixels, after the last transform."""
+
+
+@dataclass(frozen=True)
+class TargetInfo:
+    """What a loss, a metric or a head may want to know about the target."""
+
+    kind: str
+    """`category`, `multi_category` or `regression`."""
+    n_out: int
+    """Classes, or numbers to predict."""
+    classes: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    """Training items per class, in the order of `classes`."""
+
+
+KERNELS: dict[str, dict[type, Callable[..., Any]]] = {}
+"""The one table: function name -> type -> kernel."""
+
+
+def dispatched(function: Kernel) -> Kernel:
+    """Declare a function whose work is done by the kernel of its first argument's type."""
+    name = function.__qualname__
+    KERNELS[name] = {}
+
+    @functools.wraps(function)
+    def call(element: Any, *args: Any, **kwargs: Any) -> Any:
+        return kernel_of(name, type(element))(element, *args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def kernel_of(function: str | Callable[..., Any], type_: type) -> Callable[..., Any]:
+    """The kernel of `function` for `type_` or its nearest base. Raises TypeError where there is none."""
+    name = function if isinstance(function, str) else function.__qualname__
+    table = KERNELS[name]
+    for base in type_.__mro__:
+        if base in table:
+            return table[base]
+    known = ", ".join(sorted(t.__name__ for t in table))
+    raise TypeError(f"{name} has no kernel for {type_.__name__}; it has kernels for {known}")
+
+
+def register_kernel(function: Callable[..., Any], *types: type) -> Callable[[Kernel], Kernel]:
+    """Decorator: use this kernel of `function` for `types` and their subclasses."""
+
+    def decorate(kernel: Kernel) -> Kernel:
+        for type_ in types:
+            KERNELS[function.__qualname__][type_] = kernel
+        return kernel
+
+    return decorate
