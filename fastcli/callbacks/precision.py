@@ -1,0 +1,60 @@
+"""Mixed precision and memory layout."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+
+from fastcli.events import Callback
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class MixedPrecision(Callback):
+    """Runs the model under autocast in `bf16` or `fp16`; the latter with a gradient scaler. Weights stay fp32."""
+
+    order = -20
+
+    def __init__(self, precision: Literal["bf16", "fp16"]) -> None:
+        self.precision = precision
+        self.scaler: torch.amp.GradScaler | None = None
+
+    def before_fit(self, learner: Any) -> None:
+        learner.forward_context = torch.autocast(learner.device.type, dtype=DTYPES[self.precision])
+        if self.precision == "fp16":
+            self.scaler = self.scaler or torch.amp.GradScaler(learner.device.type)
+            learner.optimizer_step = lambda: self._scaled_step(learner)
+
+    def before_validate(self, learner: Any) -> None:
+        learner.forward_context = torch.autocast(learner.device.type, dtype=DTYPES[self.precision])
+
+    def before_backward(self, learner: Any) -> None:
+        if self.scaler is not None:
+            learner.backward_loss = self.scaler.scale(learner.backward_loss)
+
+    def before_step(self, learner: Any) -> None:
+        if self.scaler is not None:
+            self.scaler.unscale_(learner.optimizer)
+
+    def _scaled_step(self, learner: Any) -> None:
+        assert self.scaler is not None
+        self.scaler.step(learner.optimizer)
+        self.scaler.update()
+
+    def cleanup_fit(self, learner: Any) -> None:
+        vars(learner).pop("optimizer_step", None)
+
+
+class ChannelsLast(Callback):
+    """Keeps the model and every batch of pictures in channels-last memory."""
+
+    order = -20
+
+    def before_fit(self, learner: Any) -> None:
+        learner.model.to(memory_format=torch.channels_last)
+
+    def before_batch(self, learner: Any) -> None:
+        learner.inputs = tuple(
+            part.contiguous(memory_format=torch.channels_last) if part.ndim == 4 else part for part in learner.inputs
+        )

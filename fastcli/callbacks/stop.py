@@ -1,0 +1,148 @@
+"""What ends a training early: no more progress, a loss that is not finite, a signal."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from types import FrameType
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fastcli.errors import ConfigError, NonFiniteLossError, Stopped, Terminated, did_you_mean
+from fastcli.events import Callback, CancelFit
+from fastcli.registry import callbacks
+
+EVERY = 50
+"""Steps between two looks at the loss on a device where a look waits for the device."""
+
+
+class Best:
+    """Remembers the best value of one column of the history."""
+
+    def __init__(self, monitor: str, mode: Literal["min", "max"], min_delta: float = 0.0) -> None:
+        self.monitor, self.mode, self.min_delta = monitor, mode, min_delta
+        self.value = math.inf if mode == "min" else -math.inf
+        self.epoch = -1
+
+    def improved(self, row: dict[str, Any]) -> bool:
+        """Whether this row is the best so far; it is remembered then. Raises ConfigError for an unknown column."""
+        if self.monitor not in row:
+            raise ConfigError(f"there is no {self.monitor!r} to monitor", hint=did_you_mean(self.monitor, row))
+        value = float(row[self.monitor])
+        gain = self.value - value if self.mode == "min" else value - self.value
+        if not gain > self.min_delta:
+            return False
+        self.value, self.epoch = value, row["epoch"]
+        return True
+
+
+def direction(monitor: str) -> Literal["min", "max"]:
+    """Whether less or more of a column is better, by its name.
+
+    >>> direction("valid_loss"), direction("error_rate"), direction("accuracy")
+    ('min', 'min', 'max')
+    """
+    small = ("loss", "error", "mse", "mae", "rmse")
+    return "min" if any(word in monitor for word in small) else "max"
+
+
+@callbacks(name="early_stopping")
+class EarlyStopping(Callback):
+    """Ends the fit when `monitor` has not improved by more than `min_delta` for `patience` epochs."""
+
+    order = 60
+
+    def __init__(
+        self,
+        monitor: str = "valid_loss",
+        patience: Annotated[int, Field(ge=1)] = 3,
+        min_delta: Annotated[float, Field(ge=0)] = 0.0,
+        mode: Literal["auto", "min", "max"] = "auto",
+    ) -> None:
+        self.monitor, self.patience = monitor, patience
+        self.best = Best(monitor, direction(monitor) if mode == "auto" else mode, min_delta)
+
+    def after_epoch(self, learner: Any) -> None:
+        if not learner.epoch_done or self.best.improved(learner.history[-1]):
+            return
+        if learner.history[-1]["epoch"] - self.best.epoch >= self.patience:
+            raise CancelFit
+
+
+@callbacks(name="terminate_on_nan")
+class TerminateOnNaN(Callback):
+    """Raises NonFiniteLossError that names the step, the learning rate and the batch's files.
+
+    On a CPU every step is checked; on other devices the first bad step is remembered there and read now and then.
+    """
+
+    order = 40
+
+    def before_fit(self, learner: Any) -> None:
+        self._first: Tensor = torch.full((), -1, dtype=torch.int64, device=learner.device)
+
+    def after_loss(self, learner: Any) -> None:
+        if not learner.training:
+            return
+        bad = ~torch.isfinite(learner.loss.detach())
+        self._first = torch.where(bad & (self._first < 0), learner.iteration, self._first)
+        if learner.device.type == "cpu" or learner.iteration % EVERY == 0:
+            self._check(learner)
+
+    def after_train(self, learner: Any) -> None:
+        self._check(learner)
+
+    def _check(self, learner: Any) -> None:
+        iteration = int(self._first)
+        if iteration < 0:
+            return
+        lr = learner.optimizer.param_groups[-1]["lr"]
+        raise NonFiniteLossError(
+            f"the loss is not finite at step {iteration} (epoch {learner.epoch}, lr {lr:.2e}){self._files(learner, iteration)}",
+            hint="lower the learning rate (fastcli lr-find shows a good one), or set runtime.precision: fp32",
+        )
+
+    def _files(self, learner: Any, iteration: int) -> str:
+        loader = learner.train_loader
+        if not hasattr(loader, "plan"):
+            return ""
+        names = loader.names(loader.plan(learner.global_epoch)[iteration % learner.steps_per_epoch])
+        return f"; its batch: {', '.join(names[:4])}" + (f", … ({len(names)} files)" if len(names) > 4 else "")
+
+
+class StopOnSignal(Callback):
+    """Ctrl-C and SIGTERM end the fit after the running step, so that it can be saved; a second one leaves at once."""
+
+    order = 90
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def before_fit(self, learner: Any) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._receive) for number in self.signals}
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        self._restore()
+
+    def _restore(self) -> None:
+        while self._before:
+            signal.signal(*self._before.popitem())
+
+    def after_batch(self, learner: Any) -> None:
+        if self.received is not None:
+            raise CancelFit
+
+    def after_fit(self, learner: Any) -> None:
+        if self.received == signal.SIGINT:
+            raise Stopped("interrupted; the run was saved")
+        if self.received is not None:
+            raise Terminated("terminated; the run was saved")
+
+    def cleanup_fit(self, learner: Any) -> None:
+        self._restore()

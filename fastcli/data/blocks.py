@@ -1,0 +1,41 @@
+"""Blocks say what the parts of a sample are: how each is made from an item, and what type it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fastcli.data.encoders import Categorize, Encoder, LabelEncoder, MultiCategorize, OpenImage, ToNumbers
+
+
+@dataclass(frozen=True)
+class Block:
+    """One part of a sample."""
+
+    encoder: Encoder
+
+    @property
+    def is_label(self) -> bool:
+        """Whether this is a label, held as a tensor, and not a picture, held in a store."""
+        return isinstance(self.encoder, LabelEncoder)
+
+
+def ImageBlock(mode: Literal["RGB", "L"] = "RGB") -> Block:  # noqa: N802 - fastai's name
+    """Pictures in colour (`RGB`) or grey (`L`)."""
+    return Block(OpenImage(mode))
+
+
+def CategoryBlock(classes: Sequence[str] | None = None) -> Block:  # noqa: N802
+    """One class; `classes` fixes the vocabulary and its order."""
+    return Block(Categorize(classes))
+
+
+def MultiCategoryBlock(classes: Sequence[str] | None = None) -> Block:  # noqa: N802
+    """Any number of classes."""
+    return Block(MultiCategorize(classes))
+
+
+def RegressionBlock(n_out: int | None = None) -> Block:  # noqa: N802
+    """One or more numbers."""
+    return Block(ToNumbers(n_out))

@@ -1,0 +1,294 @@
+"""The loop. Read `fit` downwards: fit > epoch > train and validate > batch > backward and step.
+
+Everything else (schedules, mixed precision, recording, checkpoints, early stopping) is a callback that hears these
+phases begin and end, and may rewrite anything that lies on the learner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from fastcli.callbacks.record import Recorder
+from fastcli.data.seeding import derive_seed
+from fastcli.events import PHASES, Callback, Cancel, handlers
+from fastcli.metrics import Metric
+from fastcli.models.create import layer_groups
+from fastcli.optim.algorithms import adam
+from fastcli.optim.groups import parameter_groups
+
+RANK = {cancel: rank for rank, cancel in enumerate(PHASES.values())}
+Found = TypeVar("Found", bound=Callback)
+
+
+def phase(name: str) -> Callable[[Callable[[Learner], None]], Callable[[Learner], None]]:
+    """Run a method as the phase `name`: its events around it, and its own cancel stopped here."""
+    own, before, after = PHASES[name], f"before_{name}", f"after_{name}"
+
+    def decorate(body: Callable[[Learner], None]) -> Callable[[Learner], None]:
+        @functools.wraps(body)
+        def run(self: Learner) -> None:
+            cancel: Cancel | None = None
+            try:
+                self.emit(before)
+                body(self)
+            except Cancel as raised:
+                cancel = raised
+            try:
+                self.emit(after)
+            except Cancel as raised:
+                cancel = _wider(cancel, raised)
+            if cancel is not None and not isinstance(cancel, own):
+                raise cancel
+
+        return run
+
+    return decorate
+
+
+def _wider(first: Cancel | None, second: Cancel) -> Cancel:
+    return second if first is None or RANK[type(second)] < RANK[type(first)] else first
+
+
+class Learner:
+    """Trains `model` on `loaders`, an object with `train` and `valid` or a pair of iterables of (inputs…, targets).
+
+    `loss_fn(prediction, targets)` returns a scalar; `optimizer` makes an optimizer from parameter groups. The loop
+    draws its random numbers from `seed` and leaves torch's global generators as they were.
+    """
+
+    def __init__(
+        self,
+        loaders: Any,
+        model: nn.Module,
+        loss_fn: Callable[..., Tensor],
+        optimizer: Callable[[Any], torch.optim.Optimizer] = adam,
+        *,
+        lr: float = 1e-3,
+        metrics: Sequence[Metric] = (),
+        callbacks: Sequence[Callback] = (),
+        device: torch.device | str | None = None,
+        seed: int = 0,
+        n_inputs: int = 1,
+    ) -> None:
+        self.train_loader, self.valid_loader = _pair(loaders)
+        self.loaders, self.n_inputs = loaders, getattr(loaders, "n_inputs", n_inputs)
+        self.device = torch.device(device or getattr(self.train_loader, "device", "cpu"))
+        self.model = model.to(self.device)
+        self.loss_fn = loss_fn.to(self.device) if isinstance(loss_fn, nn.Module) else loss_fn
+        self.optimizer_fn, self.lr, self.metrics, self.seed = optimizer, lr, list(metrics), seed
+        self.callbacks: list[Callback] = [Recorder(), *callbacks]
+        self.layer_groups: list[list[nn.Parameter]] = [list(group) for group in layer_groups(model)]
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.forward_context: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+        self.history: list[dict[str, Any]] = []
+        self.scores: dict[str, float] = {}
+        self.global_epoch = self.global_step = self.epoch = self.epochs = self.step = self.iteration = 0
+        self.batch_index = self.frozen = 0
+        self.training = self.epoch_done = False
+        self._handlers: dict[str, list[Callable[[Learner], None]]] = handlers([])
+
+    def __repr__(self) -> str:
+        return f"Learner({type(self.model).__name__}, {len(self.layer_groups)} layer groups, {self.device})"
+
+    # What a fit is made of, outermost first.
+
+    def fit(self, epochs: int, *, callbacks: Sequence[Callback] = ()) -> list[dict[str, Any]]:
+        """Train for `epochs` with these callbacks besides the learner's own; returns `history`, one dict per epoch."""
+        self.epochs, self.step, self.iteration = epochs, 0, 0
+        self.steps_per_epoch = len(self.train_loader)
+        self.total_iterations = epochs * self.steps_per_epoch
+        if self.optimizer is None:
+            self.create_optimizer()
+        with self._listening(callbacks), own_random_state(self.device):
+            try:
+                self._fit()
+            finally:
+                self.emit("cleanup_fit")
+        return self.history
+
+    @phase("fit")
+    def _fit(self) -> None:
+        for self.epoch in range(self.epochs):
+            self._epoch()
+
+    @phase("epoch")
+    def _epoch(self) -> None:
+        self.epoch_done = False
+        self._train()
+        if self.valid_loader is not None:
+            self._validate()
+        self.epoch_done = True
+        self.global_epoch += 1
+
+    @phase("train")
+    def _train(self) -> None:
+        self.training = True
+        self._set_modes()
+        for self.batch_index, batch in enumerate(self._batches(self.train_loader)):
+            torch.manual_seed(derive_seed(self.seed, self.global_epoch, self.batch_index, 2))
+            self._take(batch)
+            self._batch()
+            self.iteration += 1
+
+    @phase("validate")
+    def _validate(self) -> None:
+        self.training = False
+        self.model.eval()
+        with torch.no_grad():
+            for self.batch_index, batch in enumerate(self._batches(self.valid_loader)):
+                self._take(batch)
+                self._batch()
+
+    @phase("batch")
+    def _batch(self) -> None:
+        with self.forward_context:
+            self.prediction = self.model(*self.inputs)
+            self.emit("after_predict")
+            self.loss = self.loss_fn(self.prediction, self.targets)
+            self.emit("after_loss")
+        if self.training:
+            self.backward_loss = self.loss
+            self._backward()
+            self._step()
+
+    @phase("backward")
+    def _backward(self) -> None:
+        self.backward_loss.backward()  # type: ignore[no-untyped-call]
+
+    @phase("step")
+    def _step(self) -> None:
+        self.optimizer_step()
+        self.optimizer.zero_grad()  # type: ignore[union-attr]
+        self.step += 1
+        self.global_step += 1
+
+    # What these phases use.
+
+    def emit(self, event: str) -> None:
+        """Let every callback hear `event`; a cancel raised by one travels when all have heard it."""
+        cancel: Cancel | None = None
+        for handler in self._handlers[event]:
+            try:
+                handler(self)
+            except Cancel as raised:
+                cancel = _wider(cancel, raised)
+        if cancel is not None:
+            raise cancel
+
+    def optimizer_step(self) -> None:
+        """Step the optimizer; a callback that must step another way (a gradient scaler) replaces this."""
+        self.optimizer.step()  # type: ignore[union-attr]
+
+    @property
+    def progress(self) -> float:
+        """How much of the fit's training batches are done, from 0 to 1."""
+        return self.iteration / max(1, self.total_iterations)
+
+    def callback(self, kind: type[Found]) -> Found | None:
+        """The first callback of this kind, or None."""
+        return next((c for c in self.callbacks if isinstance(c, kind)), None)
+
+    def create_optimizer(self) -> torch.optim.Optimizer:
+        """A new optimizer over the model's layer groups; its state starts empty."""
+        self.optimizer = self.optimizer_fn(parameter_groups(self.layer_groups))
+        return self.optimizer
+
+    def _batches(self, loader: Any) -> Iterable[Any]:
+        if hasattr(loader, "set_epoch"):
+            loader.set_epoch(self.global_epoch)
+        return loader  # type: ignore[no-any-return]
+
+    def _take(self, batch: Sequence[Tensor]) -> None:
+        moved = tuple(part.to(self.device, non_blocking=True) for part in batch)
+        self.batch, self.inputs = moved, moved[: self.n_inputs]
+        targets = moved[self.n_inputs :]
+        self.targets: Any = targets[0] if len(targets) == 1 else targets
+
+    def _set_modes(self) -> None:
+        """Training mode, but for what is wholly frozen: its batch norms keep their statistics, its dropout is off."""
+        self.model.train()
+        for module in self.model.modules():
+            parameters = list(module.parameters())
+            if parameters and not any(p.requires_grad for p in parameters):
+                module.eval()
+
+    @contextlib.contextmanager
+    def _listening(self, extra: Sequence[Callback] = ()) -> Iterator[None]:
+        """The call lists of all callbacks, made once."""
+        before, self.callbacks = self.callbacks, [*self.callbacks, *extra]
+        self._handlers = handlers(self.callbacks)
+        try:
+            yield
+        finally:
+            self.callbacks, self._handlers = before, handlers(before)
+
+    # What can be asked of a learner besides fitting.
+
+    def freeze_to(self, n: int, *, freeze_norms: bool = True) -> None:
+        """Freeze the first `n` layer groups (negative: counted from the end) and train the others.
+
+        With `freeze_norms=False` normalisation layers go on training everywhere, as in fastai. The optimizer starts
+        anew, so that a group that was frozen does not meet another group's history.
+        """
+        n = n % len(self.layer_groups) if n < 0 else n
+        norms = {id(p) for m in self.model.modules() if _is_norm(m) for p in m.parameters(recurse=False)}
+        for i, group in enumerate(self.layer_groups):
+            for parameter in group:
+                parameter.requires_grad_(i >= n or (not freeze_norms and id(parameter) in norms))
+        self.frozen, self.optimizer = n, None
+
+    def freeze(self, *, freeze_norms: bool = True) -> None:
+        """Train the last layer group (the head) alone."""
+        self.freeze_to(-1, freeze_norms=freeze_norms)
+
+    def unfreeze(self) -> None:
+        """Train every layer group."""
+        self.freeze_to(0)
+
+    def validate(self, loader: Any = None) -> dict[str, float]:
+        """Loss and metrics on `loader`, or else on the validation split."""
+        kept, self.valid_loader = self.valid_loader, self.valid_loader if loader is None else loader
+        try:
+            with self._listening(), own_random_state(self.device):
+                self._validate()
+        finally:
+            self.valid_loader = kept
+        return dict(self.scores)
+
+    def predictions(self, loader: Any = None) -> tuple[Tensor, Any]:
+        """Logits (n, n_out) and targets (n, …) of all items of `loader`, or else of the validation split, on the CPU."""
+        loader = self.valid_loader if loader is None else loader
+        logits, targets = [], []
+        self.model.eval()
+        with torch.no_grad():
+            for batch in self._batches(loader):
+                self._take(batch)
+                with self.forward_context:
+                    logits.append(self.model(*self.inputs).float().cpu())
+                targets.append(self.targets.cpu())
+        return torch.cat(logits), torch.cat(targets)
+
+
+def _pair(loaders: Any) -> tuple[Any, Any]:
+    if hasattr(loaders, "train") and hasattr(loaders, "valid"):
+        return loaders.train, loaders.valid
+    train, valid = loaders
+    return train, valid
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return "norm" in type(module).__name__.lower()
+
+
+@contextlib.contextmanager
+def own_random_state(device: torch.device) -> Iterator[None]:
+    """torch's global generators are ours inside, and as they were afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield

@@ -1,0 +1,119 @@
+"""Recipes: how a training is run, as functions of a learner. Formulae and defaults are fastai's (Howard & Gugger, 2020).
+
+Where a recipe takes `lr`, one number is for every layer group and a pair (low, high) is spread geometrically from
+the first layer group to the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from fastcli.callbacks.schedule import Schedule, Scheduler
+from fastcli.optim.groups import spread
+from fastcli.optim.schedules import cosine, flat_cosine, one_cycle
+from fastcli.registry import recipes
+
+Positive = Annotated[float, Field(gt=0)]
+Rate = Positive | tuple[Positive, Positive]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Momenta = tuple[float, float, float]
+MOMENTA: Momenta = (0.95, 0.85, 0.95)
+
+
+def per_layer(learner: Any, lr: Rate | slice | Sequence[float], schedule: Callable[[float], Schedule]) -> list[Schedule]:
+    """One schedule per layer group, each for that group's peak rate."""
+    rates = slice(*lr) if isinstance(lr, tuple) and len(lr) == 2 else lr
+    return [schedule(rate) for rate in spread(rates, len(learner.layer_groups))]
+
+
+@recipes
+def fit(learner: Any, /, epochs: Count = 1, lr: Rate = 1e-3) -> None:
+    """Trains at a constant learning rate."""
+    learner.fit(epochs, callbacks=[Scheduler({"lr": per_layer(learner, lr, lambda rate: lambda progress: rate)})])
+
+
+@recipes
+def fit_one_cycle(
+    learner: Any,
+    /,
+    epochs: Count = 1,
+    lr: Rate = 1e-3,
+    div: Positive = 25.0,
+    div_final: Positive = 1e5,
+    pct_start: Share = 0.25,
+    momentum: Momenta = MOMENTA,
+) -> None:
+    """Trains with one cycle: lr rises from lr/div to lr, then falls to lr/div_final, both along cosines (Smith, 2018).
+
+    Momentum runs the other way, from the first value to the second and on to the third.
+    """
+    shape = partial(one_cycle, div=div, div_final=div_final, pct_start=pct_start)
+    schedules = {"lr": per_layer(learner, lr, shape), "momentum": _momentum(pct_start, momentum)}
+    learner.fit(epochs, callbacks=[Scheduler(schedules)])
+
+
+def _momentum(pct_start: float, momentum: Momenta) -> Schedule:
+    from fastcli.optim.schedules import combined_cosine
+
+    return combined_cosine(pct_start, *momentum)
+
+
+@recipes
+def fine_tune(
+    learner: Any,
+    /,
+    epochs: Count = 1,
+    freeze_epochs: Annotated[int, Field(ge=0)] = 1,
+    lr: Positive = 2e-3,
+    lr_mult: Positive = 100.0,
+    pct_start: Share = 0.3,
+    div: Positive = 5.0,
+    momentum: Momenta = MOMENTA,
+    freeze_bn: bool = True,
+) -> None:
+    """Trains the head of a pretrained model for `freeze_epochs`, then all of it for `epochs` at half the rate.
+
+    In the second phase the first layer group gets the rate divided by `lr_mult`. With `freeze_bn` the frozen body
+    keeps its batch-norm statistics and needs no backward pass; without, its norms train along, as in fastai.
+    """
+    if freeze_epochs:
+        learner.freeze(freeze_norms=freeze_bn)
+        rate = lr if freeze_bn else slice(lr)
+        fit_one_cycle(learner, freeze_epochs, rate, pct_start=0.99, momentum=momentum)  # type: ignore[arg-type]
+    learner.unfreeze()
+    lr /= 2
+    fit_one_cycle(learner, epochs, (lr / lr_mult, lr), div=div, pct_start=pct_start, momentum=momentum)
+
+
+@recipes
+def fit_flat_cos(
+    learner: Any, /, epochs: Count = 1, lr: Rate = 1e-3, div_final: Positive = 1e5, pct_start: Share = 0.75
+) -> None:
+    """Trains at a flat learning rate, then lets it fall along a cosine to lr/div_final."""
+    shape = partial(flat_cosine, div_final=div_final, pct_start=pct_start)
+    learner.fit(epochs, callbacks=[Scheduler({"lr": per_layer(learner, lr, shape)})])
+
+
+@recipes
+def fit_sgdr(learner: Any, /, cycles: Count = 1, cycle_len: Count = 1, lr: Rate = 1e-3, cycle_mult: Count = 2) -> None:
+    """Trains in `cycles` cosine cycles with warm restarts, each `cycle_mult` times as long (Loshchilov & Hutter, 2017)."""
+    lengths = [cycle_len * cycle_mult**k for k in range(cycles)]
+    shape = partial(_restarts, lengths=lengths)
+    learner.fit(sum(lengths), callbacks=[Scheduler({"lr": per_layer(learner, lr, shape)})])
+
+
+def _restarts(rate: float, lengths: Sequence[int]) -> Schedule:
+    def schedule(progress: float) -> float:
+        done = progress * sum(lengths)
+        for length in lengths:
+            if done < length:
+                return cosine(rate, 0.0)(done / length)
+            done -= length
+        return 0.0
+
+    return schedule
