@@ -1,10 +1,30 @@
-"""The contract of item transforms: what is done once and kept, and what is drawn anew for every view."""
+"""The contracts of item transforms and of batch transforms, and the types of their parameters."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import torch
+from pydantic import Field
 from torch import Generator, Tensor
+
+__all__ = ["BatchTransform", "Fraction", "Interpolation", "ItemTransform", "PadMode", "Probability", "Size", "pair"]
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Size = Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+"""Pixels: the side of a square, or height and width."""
+Interpolation = Literal["bilinear", "bicubic", "nearest"]
+PadMode = Literal["reflection", "border", "zeros"]
+
+
+def pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width.
+
+    >>> pair(224), pair((100, 150))
+    ((224, 224), (100, 150))
+    """
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 class ItemTransform:
@@ -23,9 +43,25 @@ class ItemTransform:
         return element
 
     def draw(self, n: int, generator: Generator) -> Tensor | None:
-        """Random numbers for `n` training samples, one row each (n, …), from the CPU `generator`; None if not random."""
+        """Random numbers for `n` training samples, a row each (n, …), from the CPU `generator`; None if not random."""
         return None
 
     def finish(self, element: Any, row: Tensor | None) -> Any:
         """The part that is done for every view. `row` is this sample's draw, or None in validation."""
         return element
+
+    def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        """Height and width of the result for an input of `size`; None where they differ from element to element."""
+        return size
+
+
+class BatchTransform:
+    """Works on a collated batch, on its device: base of `Geometric` and `Lighting`, which the pipeline composes."""
+
+    def draw(self, n: int, generator: Generator) -> Tensor:
+        """Parameters for `n` samples, (n, k) float32 on the CPU: every device gets the same numbers."""
+        return torch.empty(n, 0)
+
+    def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        """Height and width of the result for an input of `size`."""
+        return size

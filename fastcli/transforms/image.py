@@ -1,0 +1,160 @@
+"""Opens picture files as uint8 tensors, upright, with every mode of Pillow converted on purpose.
+
+| in the file                       | becomes                                                            |
+|-----------------------------------|--------------------------------------------------------------------|
+| EXIF orientation                  | pixels turned upright; a broken EXIF block counts as absent        |
+| palette, 1 bit, YCbCr, CMYK       | their colours (CMYK by Pillow's formula, Adobe's inversion undone) |
+| alpha, or one transparent colour  | laid on white, as a browser shows it (fastai drops alpha)          |
+| 16-bit grey                       | full range to 0..255, not clipped                                  |
+| 32-bit integers                   | as 16-bit where all lie in 0..65535, else min..max found to 0..255 |
+| 32-bit floats                     | 0..1 where all lie in it, else min..max found, to 0..255           |
+| several frames                    | the first                                                          |
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import warnings
+import zlib
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import PIL.Image as Pillow
+import torch
+from numpy.typing import NDArray
+from PIL import ExifTags, UnidentifiedImageError
+
+from fastcli.errors import DataError
+from fastcli.types import Image, ImageBW, typed
+
+__all__ = ["from_pillow", "open_image"]
+
+ColourMode = Literal["RGB", "L"]
+MAX_PIXELS = 178_956_970
+"""Pillow's own limit, half a gigabyte of RGB."""
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError,
+                 RuntimeError, struct.error, zlib.error, Pillow.DecompressionBombError)  # fmt: skip
+"""What Pillow's plugins raise on broken files."""
+UPRIGHT = {2: Pillow.Transpose.FLIP_LEFT_RIGHT, 3: Pillow.Transpose.ROTATE_180, 4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+           5: Pillow.Transpose.TRANSPOSE, 6: Pillow.Transpose.ROTATE_270, 7: Pillow.Transpose.TRANSVERSE,
+           8: Pillow.Transpose.ROTATE_90}  # fmt: skip
+BITS_PER_SAMPLE = 258
+FROM_PILLOW = re.compile(r"PIL\.")
+
+
+def open_image(
+    source: str | PathLike[str] | BinaryIO,
+    *,
+    mode: ColourMode = "RGB",
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
+) -> Image | ImageBW:
+    """The picture as uint8, (3, height, width) for RGB and (1, height, width) for L, with channels last in memory.
+
+    `source` is a path or a binary file; `name` stands for it in messages. `max_pixels` can lower Pillow's own limit,
+    not raise it. Raises DataError, naming the file and the reason, for what is missing, empty, no picture, too
+    large (before it is decoded), truncated or corrupt. Safe in threads.
+    """
+    if isinstance(source, str | PathLike):
+        shown = name or fspath(source)
+        try:
+            with Path(source).open("rb") as file:
+                return _read(file, shown, mode, max_pixels)
+        except FileNotFoundError:
+            raise DataError(f"{shown}: no such file") from None
+        except OSError as error:
+            raise DataError(f"{shown}: cannot be read: {error.strerror or error}") from None
+    return _read(source, name or str(getattr(source, "name", "image")), mode, max_pixels)
+
+
+def _read(file: BinaryIO, name: str, mode: ColourMode, max_pixels: int) -> Image | ImageBW:
+    _silence_pillow()
+    hint = "mend or remove the file, or set data.on_bad_image: skip"
+    try:
+        with Pillow.open(file) as picture:
+            _check_header(picture, name, max_pixels)
+            picture.load()
+            return from_pillow(picture, mode)
+    except UnidentifiedImageError:
+        reason = "is not a picture that Pillow can read" if file.seek(0, 2) else "the file is empty"
+        raise DataError(f"{name}: {reason}", hint=hint) from None
+    except DECODE_ERRORS as error:
+        reason = "too large" if isinstance(error, Pillow.DecompressionBombError) else "corrupt or truncated"
+        raise DataError(f"{name}: {reason}: {error}", hint=hint) from None
+
+
+def _check_header(picture: Pillow.Image, name: str, max_pixels: int) -> None:
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise DataError(f"{name}: too large: {width} x {height} pixels, and {max_pixels:,} pixels are allowed")
+    if width * height == 0:
+        raise DataError(f"{name}: the picture has no pixels ({width} x {height})")
+    if picture.format == "EPS":
+        raise DataError(f"{name}: EPS is a program, not a picture, and is not run", hint="convert it to PNG")
+
+
+def _silence_pillow() -> None:
+    """Keep Pillow's remarks on odd files off the screen.
+
+    `warnings.catch_warnings` swaps a process-wide list, so it cannot be used in threads; putting one filter at the
+    front of that list can. It is looked for each time because others (pytest) put the list back.
+    """
+    front = warnings.filters[0] if warnings.filters else None
+    if front is None or front[0] != "ignore" or front[3] != FROM_PILLOW:
+        warnings.filterwarnings("ignore", module=FROM_PILLOW.pattern)
+
+
+def from_pillow(picture: Pillow.Image, mode: ColourMode = "RGB") -> Image | ImageBW:
+    """A Pillow picture as `open_image` gives it: upright, flattened, 8 bits.
+
+    >>> from_pillow(Pillow.new("LA", (4, 2), (0, 0))).unique().tolist()
+    [255]
+    """
+    picture = _flat(_upright(picture)).convert(mode)
+    pixels = torch.from_numpy(np.array(picture))
+    if mode == "L":
+        return typed(pixels[None], ImageBW)
+    return typed(pixels.permute(2, 0, 1), Image)
+
+
+def _upright(picture: Pillow.Image) -> Pillow.Image:
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation)
+    except DECODE_ERRORS:
+        return picture
+    # A tag may hold any type; ImageOps.exif_transpose would also rewrite the EXIF block and stumble over broken ones.
+    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _flat(picture: Pillow.Image) -> Pillow.Image:
+    """`picture` without alpha and with 8 bits per channel."""
+    if picture.mode.startswith(("I", "F")):
+        return Pillow.fromarray(_eight_bits(picture))
+    if not picture.has_transparency_data:
+        return picture
+    white = Pillow.new("RGBA", picture.size, "white")
+    white.alpha_composite(picture.convert("RGBA"))
+    return white.convert("RGB")
+
+
+def _eight_bits(picture: Pillow.Image) -> NDArray[np.uint8]:
+    values = np.asarray(picture)
+    if picture.mode.startswith("I;16"):
+        # A 12-bit TIFF comes as I;16 with values up to 4095.
+        bits = getattr(picture, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))[0]
+        return _scaled(values, 0, 2**bits - 1)
+    full = 65535 if picture.mode == "I" else 1
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0, 0)
+    return _scaled(values, 0, full) if low >= 0 and high <= full else _scaled(values, low, high)
+
+
+def _scaled(values: NDArray[Any], low: Any, high: Any) -> NDArray[np.uint8]:
+    """`values` with low..high laid on 0..255; NaN becomes 0, and so does everything when low equals high."""
+    span = float(high) - float(low)
+    scaled = (values.astype(np.float64) - float(low)) * (255 / span if span else 0.0)
+    return np.nan_to_num(scaled, nan=0.0).clip(0, 255).round().astype(np.uint8)
