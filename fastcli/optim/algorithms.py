@@ -125,8 +125,9 @@ def as_groups(params: Any) -> list[dict[str, Any]]:
     >>> [len(group["params"]) for group in as_groups(torch.nn.Linear(2, 2).parameters())]
     [2]
     """
-    entries = list(params)
-    groups = entries if entries and isinstance(entries[0], dict) else [{"params": entries}]
+    groups = list(params)
+    if groups and not isinstance(groups[0], dict):
+        groups = [{"params": groups}]
     return [{**group, "params": _as_list(group["params"])} for group in groups]
 
 
