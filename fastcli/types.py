@@ -23,6 +23,8 @@ from typing import Any, TypeVar
 import torch
 from torchvision.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, TVTensor
 
+from fastcli.errors import ConfigError
+
 __all__ = ["BoundingBoxes", "Category", "Image", "ImageBW", "InputInfo", "KeyPoints", "Label", "Mask", "MultiCategory", "Regression",
            "TVTensor", "TargetInfo", "dispatched", "kernel_of", "register_kernel", "typed"]  # fmt: skip
 
@@ -74,6 +76,11 @@ class TargetInfo:
     classes: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
     """Training items per class, in the order of `classes`."""
+
+    def require(self, component: str, *kinds: str) -> None:
+        """Do nothing if the target is of one of `kinds`, which `component` needs; else raise ConfigError."""
+        if self.kind not in kinds:
+            raise ConfigError(f"{component} does not fit a {self.kind} target", hint=f"it needs {' or '.join(kinds)}")
 
 
 KERNELS: dict[str, dict[type, Callable[..., Any]]] = {}
