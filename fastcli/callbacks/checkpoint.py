@@ -1,4 +1,4 @@
-"""Checkpoint: keeps the last state and the best ones, and writes the rows of the metrics files."""
+"""Checkpoint and WriteMetrics: what a fit leaves in the run directory while it runs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from fastcli.run.directory import Run
 
 
 class Checkpoint(Callback):
-    """Saves `last` after every epoch, after `every_minutes` and when a fit ends early; `best` when `best` improves."""
+    """Saves `last` after every epoch, after `every_minutes` and when a fit ends early; `best` by the column `monitor`.
+
+    `about` is kept with every checkpoint: what a reader needs to build the model again.
+    """
 
     order = 70
 
-    def __init__(self, store: Checkpoints, best: Best, *, every_minutes: float = 15.0) -> None:
-        self.store, self.best, self.every_minutes = store, best, every_minutes
+    def __init__(self, store: Checkpoints, monitor: str, *, every_minutes: float = 15.0, about: dict[str, Any]) -> None:
+        self.store, self.monitor, self.every_minutes, self.about = store, monitor, every_minutes, about
         self._saved_step = -1
 
     def before_fit(self, learner: Any) -> None:
@@ -33,28 +36,26 @@ class Checkpoint(Callback):
         if not learner.epoch_done:
             return
         self._save_last(learner)
-        row = learner.history[-1]
-        if self.best.improved(row):
-            self.store.save_best(state(learner), facts(learner), self.best.value)
+        value = float(learner.history[-1][self.monitor])
+        if self.store.would_keep(value):
+            self.store.save_best(tensors(learner), self._meta(learner), value)
 
     def after_fit(self, learner: Any) -> None:
         if self._saved_step != learner.global_step:
             self._save_last(learner)
 
     def _save_last(self, learner: Any) -> None:
-        self.store.save_last(state(learner), facts(learner))
+        self.store.save_last(tensors(learner), self._meta(learner))
         self._saved_at, self._saved_step = time.monotonic(), learner.global_step
 
+    def _meta(self, learner: Any) -> dict[str, Any]:
+        row = learner.history[-1] if learner.history else {}
+        return {"epoch": learner.global_epoch, "step": learner.global_step, "metrics": row, **self.about}
 
-def state(learner: Any) -> dict[str, Tensor]:
+
+def tensors(learner: Any) -> dict[str, Tensor]:
     """The model's tensors, named as in its own state dict."""
     return dict(learner.model.state_dict())
-
-
-def facts(learner: Any) -> dict[str, Any]:
-    """What a checkpoint says about itself."""
-    row = learner.history[-1] if learner.history else {}
-    return {"epoch": learner.global_epoch, "step": learner.global_step, "scores": row}
 
 
 class WriteMetrics(Callback):
@@ -62,9 +63,14 @@ class WriteMetrics(Callback):
 
     order = 50
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run, best: Best) -> None:
+        self.run, self.best = run, best
 
     def after_epoch(self, learner: Any) -> None:
-        if learner.epoch_done:
-            self.run.append_metrics(learner.history[-1])
+        if not learner.epoch_done:
+            return
+        row = learner.history[-1]
+        self.run.append_metrics(row)
+        self.best.improved(row)
+        best = {"monitor": self.best.monitor, "value": self.best.value, "epoch": self.best.epoch}
+        self.run.update_status(epoch=len(learner.history), best=best)

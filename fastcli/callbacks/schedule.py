@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastcli.events import Callback
+from fastcli.optim.groups import set_hyper
 
 Schedule = Callable[[float], float]
 
 
 class Scheduler(Callback):
-    """Writes `schedules[name](progress)` into the optimizer's groups; a list gives one schedule per layer group."""
+    """Sets `schedules[name](progress)` where the optimizer has such a hyperparameter; a list gives one per layer group."""
 
     order = -40
 
@@ -22,7 +23,6 @@ class Scheduler(Callback):
         if not learner.training:
             return
         for name, schedule in self.schedules.items():
-            for group in learner.optimizer.param_groups:
-                if name in group:
-                    chosen = schedule if callable(schedule) else schedule[group.get("layer", 0)]
-                    group[name] = chosen(learner.progress)
+            if name in learner.optimizer.defaults:
+                values = schedule(learner.progress) if callable(schedule) else [s(learner.progress) for s in schedule]
+                set_hyper(learner.optimizer, name, values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import threading
+from collections.abc import Sequence
 from types import FrameType
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from fastcli.errors import ConfigError, NonFiniteLossError, Stopped, Terminated, did_you_mean
 from fastcli.events import Callback, CancelFit
+from fastcli.metrics import Metric
 from fastcli.registry import callbacks
 
 EVERY = 50
@@ -40,14 +42,9 @@ class Best:
         return True
 
 
-def direction(monitor: str) -> Literal["min", "max"]:
-    """Whether less or more of a column is better, by its name.
-
-    >>> direction("valid_loss"), direction("error_rate"), direction("accuracy")
-    ('min', 'min', 'max')
-    """
-    small = ("loss", "error", "mse", "mae", "rmse")
-    return "min" if any(word in monitor for word in small) else "max"
+def direction(monitor: str, metrics: Sequence[Metric]) -> Literal["min", "max"]:
+    """Whether less or more of a column is better: a metric says so itself, a loss is better when small."""
+    return "max" if any(metric.name == monitor and metric.higher_is_better for metric in metrics) else "min"
 
 
 @callbacks(name="early_stopping")
@@ -63,8 +60,11 @@ class EarlyStopping(Callback):
         min_delta: Annotated[float, Field(ge=0)] = 0.0,
         mode: Literal["auto", "min", "max"] = "auto",
     ) -> None:
-        self.monitor, self.patience = monitor, patience
-        self.best = Best(monitor, direction(monitor) if mode == "auto" else mode, min_delta)
+        self.monitor, self.patience, self.min_delta, self.mode = monitor, patience, min_delta, mode
+
+    def before_fit(self, learner: Any) -> None:
+        mode = direction(self.monitor, learner.metrics) if self.mode == "auto" else self.mode
+        self.best = Best(self.monitor, mode, self.min_delta)
 
     def after_epoch(self, learner: Any) -> None:
         if not learner.epoch_done or self.best.improved(learner.history[-1]):

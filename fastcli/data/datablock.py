@@ -163,6 +163,12 @@ class Datasets:
         path = self.paths[index]
         return str(path.relative_to(self.root)) if self.root and path.is_relative_to(self.root) else str(path)
 
+    def split_rows(self) -> list[tuple[str, str, str]]:
+        """Path, label and split of every item, in the order of the items."""
+        valid = set(self.valid)
+        labels = (",".join(map(str, v)) if isinstance(v, (list, tuple)) else str(v) for v in self.labels)
+        return [(self.name_of(i), label, "valid" if i in valid else "train") for i, label in enumerate(labels)]
+
     def _element(self, b: int, items: ItemPipeline, make: Callable[..., Store]) -> Store | Tensor:
         encoder, values = self.blocks[b].encoder, self.values[b]
         if isinstance(encoder, LabelEncoder):

@@ -36,7 +36,7 @@ class Loader:
 
     `elements` are the sample's parts in order, each a `Store` of pixels or a typed tensor of labels (n_items, …).
     Training shuffles anew each epoch and keeps every sample; a last batch of one joins the batch before it, because
-    batch norm cannot train on a single sample.
+    batch norm cannot train on a single sample. `augment` makes the random views of training in another order.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Loader:
         batches: BatchPipeline,
         batch_size: int = 64,
         train: bool = False,
+        augment: bool | None = None,
         seed: int = 0,
         weights: Tensor | None = None,
         device: torch.device | str = "cpu",
@@ -56,8 +57,10 @@ class Loader:
         self.elements, self.indices = list(elements), torch.as_tensor(indices, dtype=torch.int64)
         self.items, self.batches = items, batches
         self.batch_size, self.train, self.seed, self.weights = batch_size, train, seed, weights
+        self.augment = train if augment is None else augment
         self.device, self.name_of = torch.device(device), name_of
         self.epoch = 0
+        self.max_batches: int | None = None
         self.current: Batch | None = None
 
     def __len__(self) -> int:
@@ -72,6 +75,11 @@ class Loader:
         """Items in one epoch."""
         return len(self.indices)
 
+    @property
+    def stores(self) -> list[Store]:
+        """The stores among the elements."""
+        return [element for element in self.elements if isinstance(element, Store)]
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the permutation and the random draws of `epoch`."""
         self.epoch = epoch
@@ -80,7 +88,7 @@ class Loader:
         starts = list(range(0, self.n, self.batch_size))
         if self.train and len(starts) > 1 and self.n - starts[-1] == 1:
             starts.pop()
-        return list(zip(starts, [*starts[1:], self.n], strict=True))
+        return list(zip(starts, [*starts[1:], self.n], strict=True))[: self.max_batches]
 
     def plan(self, epoch: int) -> list[Batch]:
         """The items of every batch of `epoch`."""
@@ -122,7 +130,7 @@ class Loader:
 
     def assemble(self, batch: Batch) -> list[Tensor]:
         """The collated, typed elements of a batch, before the batch transforms."""
-        random = generator(self.seed, batch.epoch, batch.index, 0) if self.train else None
+        random = generator(self.seed, batch.epoch, batch.index, 0) if self.augment else None
         rows = self.items.draw(len(batch.items), random) if random is not None else None
         elements = [self._collate(element, batch.items, rows) for element in self.elements]
         bad = set().union(*(e.bad for e in self.elements if isinstance(e, Store)))
@@ -144,7 +152,7 @@ class Loader:
 
     def _to_device(self, batch: Batch, elements: list[Tensor]) -> tuple[Tensor, ...]:
         moved = tuple(e.to(self.device, non_blocking=True).as_subclass(type(e)) for e in elements)
-        return self.batches(moved, generator(self.seed, batch.epoch, batch.index, 1), train=self.train)
+        return self.batches(moved, generator(self.seed, batch.epoch, batch.index, 1), train=self.augment)
 
     def names(self, batch: Batch) -> list[str]:
         """The file names of a batch."""

@@ -82,7 +82,7 @@ class Store:
     def gather(self, indices: Sequence[int]) -> Tensor:
         """The typed batch (n, channels, height, width) of these items, for a store of one size."""
         if self.complete and self._array is not None:
-            picked = self._array[torch.as_tensor(self._good(indices), device=self._array.device)]
+            picked = self._array[torch.as_tensor(self._good(indices), dtype=torch.int64, device=self._array.device)]
         else:
             views = self._ensure(indices)
             good = [views[i] for i in indices if i not in self.bad]

@@ -78,7 +78,7 @@ class Learner:
     ) -> None:
         self.train_loader, self.valid_loader = _pair(loaders)
         self.loaders, self.n_inputs = loaders, getattr(loaders, "n_inputs", n_inputs)
-        self.device = torch.device(device or getattr(self.train_loader, "device", "cpu"))
+        self.device = torch.device(device if device is not None else getattr(self.train_loader, "device", "cpu"))
         self.model = model.to(self.device)
         self.loss_fn = loss_fn.to(self.device) if isinstance(loss_fn, nn.Module) else loss_fn
         self.optimizer_fn, self.lr, self.metrics, self.seed = optimizer, lr, list(metrics), seed
@@ -108,6 +108,8 @@ class Learner:
         with self._listening(callbacks), own_random_state(self.device):
             try:
                 self._fit()
+            except Cancel as stray:
+                raise RuntimeError(f"{type(stray).__name__} was raised where its phase was not running") from stray
             finally:
                 self.emit("cleanup_fit")
         return self.history

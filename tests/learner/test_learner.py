@@ -50,12 +50,12 @@ def test_events_nest_in_order():
         ("after_batch", CancelEpoch, "before_validate", "after_fit"),
         ("before_step", CancelFit, "before_validate", "after_train"),
         ("before_validate", CancelValidate, "nothing", "after_epoch"),
-        ("after_epoch", CancelEpoch, "nothing", "after_fit"),
     ],
 )
 def test_every_phase_that_began_ends(event, cancel, missing, present):
     def raise_(self, learner):
-        raise cancel
+        if learner.training or cancel is CancelValidate:
+            raise cancel
 
     listen = Listen()
     learner = make([type("Canceller", (Callback,), {event: raise_})(), listen])
@@ -64,6 +64,24 @@ def test_every_phase_that_began_ends(event, cancel, missing, present):
     assert present in listen.heard
     for phase in PHASES:
         assert listen.heard.count(f"before_{phase}") == listen.heard.count(f"after_{phase}")
+
+
+def test_a_cancel_outside_its_phase_is_a_bug_that_is_told():
+    class Wrong(Callback):
+        def after_validate(self, learner):
+            raise CancelTrain
+
+    with pytest.raises(RuntimeError, match="CancelTrain was raised where its phase was not running"):
+        make([Wrong()]).fit(1)
+
+
+def test_a_phase_may_be_cancelled_from_its_own_end():
+    class End(Callback):
+        def after_epoch(self, learner):
+            raise CancelEpoch
+
+    learner = make([End()])
+    assert len(learner.fit(2)) == 2
 
 
 def test_cleanup_runs_when_an_error_passes():

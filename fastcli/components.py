@@ -1,0 +1,116 @@
+"""Names in a configuration and the components that they mean; every value left open is noted when it is resolved."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fastcli.config.models import Component, Config
+from fastcli.errors import ConfigError
+from fastcli.registry import REGISTRIES, Registry
+
+COMPONENT_MODULES = (
+    "fastcli.data.items",
+    "fastcli.data.labellers",
+    "fastcli.data.splitters",
+    "fastcli.transforms.item",
+    "fastcli.transforms.batch",
+    "fastcli.models.create",
+    "fastcli.losses",
+    "fastcli.metrics",
+    "fastcli.optim.algorithms",
+    "fastcli.learner.recipes",
+    "fastcli.callbacks.stop",
+)
+KINDS = {
+    "data.items": "items",
+    "data.label": "label",
+    "data.split": "split",
+    "data.item_transforms": "item_transform",
+    "data.batch_transforms": "batch_transform",
+    "loss": "loss",
+    "optimizer": "optimizer",
+    "metrics": "metric",
+    "train": "recipe",
+    "callbacks": "callback",
+}
+"""Which registry serves which place of the configuration."""
+
+
+def load_components() -> dict[str, Registry]:
+    """Import every module that registers components; returns all registries by kind."""
+    for module in COMPONENT_MODULES:
+        importlib.import_module(module)
+    return REGISTRIES
+
+
+def make(kind: str, component: Component) -> Any:
+    """A component that needs nothing from the program, made with its parameters."""
+    return REGISTRIES[kind].build(component.name, **component.params)
+
+
+class Parts:
+    """Makes the parts that `config` names, and keeps in `resolved` what each of them came to."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.resolved: dict[str, Any] = {}
+        """Dotted keys of the configuration and their values."""
+
+    def one(self, key: str, chosen: Component | None, default: Any, **fill: Any) -> Callable[..., Any]:
+        """The component at `key`, or else `default`, with its parameters checked, waiting for the program's arguments.
+
+        `fill` gives values for parameters that are null.
+        """
+        chosen = chosen or Component.model_validate(default)
+        registry = REGISTRIES[KINDS[key]]
+        params = _checked(registry, key, chosen)
+        params |= {name: value for name, value in fill.items() if params.get(name, ...) is None}
+        self.resolved[key] = {"name": chosen.name, **params}
+        return partial(registry[chosen.name], **params)
+
+    def several(self, key: str, chosen: Sequence[Component], *given: Any) -> list[Any]:
+        """The components of the list at `key`, called with the program's arguments `given`."""
+        registry, made = REGISTRIES[KINDS[key]], []
+        self.resolved[key] = []
+        for i, component in enumerate(chosen):
+            params = _checked(registry, f"{key}.{i}", component)
+            self.resolved[key].append({"name": component.name, **params})
+            made.append(registry[component.name](*given, **params))
+        return made
+
+    def config(self) -> Config:
+        """The configuration with every resolved value in its place."""
+        tree = self._config.model_dump()
+        for key, value in self.resolved.items():
+            *sections, last = key.split(".")
+            place = tree
+            for section in sections:
+                place = place[section]
+            place[last] = value
+        return Config.model_validate(_plain(tree))
+
+
+def as_list(made: Any) -> list[Any]:
+    """A component that is several in one (aug_transforms) as a list, like the others."""
+    return made if isinstance(made, list) else [made]
+
+
+def _checked(registry: Registry, key: str, chosen: Component) -> dict[str, Any]:
+    try:
+        return registry.check(chosen.name, **chosen.params)
+    except ConfigError as error:
+        error.key = error.key or key
+        raise
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists and paths as text, as YAML has them."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,5 @@
+"""Using what was trained, from its run directory alone.
+
+One idea: a run directory holds all that a model needs (resolved configuration, classes, tensors), so nothing here asks
+for data or code of the training. Rejected: pickled learners, which break with the next version of anything.
+"""

@@ -1,0 +1,327 @@
+"""From a configuration to real objects: the only place where a name in the YAML becomes an object.
+
+`build` reads top to bottom in the order of the flow: data, loss, model, loaders, precision, learner. Every value that
+was left open (`null`, `auto`, a default) is resolved once and stored, so that `Experiment.config` runs again by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from fastcli.callbacks.checkpoint import Checkpoint, WriteMetrics
+from fastcli.callbacks.precision import ChannelsLast, MixedPrecision
+from fastcli.callbacks.stop import Best, StopOnSignal, TerminateOnNaN, direction
+from fastcli.components import Parts, as_list, load_components, make
+from fastcli.config.models import Component, Config
+from fastcli.data.blocks import Block, CategoryBlock, ImageBlock, MultiCategoryBlock, RegressionBlock
+from fastcli.data.datablock import DataBlock, Datasets
+from fastcli.data.download import home, resolve_source
+from fastcli.data.loaders import DataLoaders
+from fastcli.data.splitters import guess_layout
+from fastcli.errors import ConfigError, Stopped, did_you_mean
+from fastcli.events import Callback
+from fastcli.learner.learner import Learner, own_random_state
+from fastcli.learner.probe import Choice, choose_precision
+from fastcli.losses import default_loss
+from fastcli.metrics import Metric, default_metrics
+from fastcli.models.create import architecture_config, create_model
+from fastcli.registry import REGISTRIES
+from fastcli.report.training import report_training
+from fastcli.run.checkpoint import Checkpoints
+from fastcli.run.directory import Run
+from fastcli.transforms.batch import BatchPipeline
+from fastcli.transforms.item import ItemPipeline
+from fastcli.transforms.normalize import IMAGENET, Normalize
+from fastcli.types import InputInfo
+
+DEFAULT_SIZE = 224
+"""Pixels for a model that does not say what it was trained on."""
+
+
+@dataclass
+class Experiment:
+    """Everything a training needs, built from one configuration."""
+
+    config: Config
+    """With every value resolved."""
+    datasets: Datasets
+    loaders: DataLoaders
+    learner: Learner
+    recipe: Callable[[Learner], None]
+    choice: Choice
+    """Precision and layout, and why."""
+    monitor: str
+
+    def train(self, run: Run, callbacks: Sequence[Callback] = ()) -> list[dict[str, Any]]:
+        """Run the recipe, recorded in `run`, with these callbacks besides; returns one row per epoch.
+
+        Whatever ends the training early is told in the run's status before it is raised.
+        """
+        self._write_start(run)
+        self.learner.callbacks += [*callbacks, *self._recording(run), StopOnSignal()]
+        try:
+            self.recipe(self.learner)
+        except BaseException as error:
+            self._end_early(run, error)
+            raise
+        self._report(run)
+        run.finish()
+        return self.learner.history
+
+    def _end_early(self, run: Run, error: BaseException) -> None:
+        if isinstance(error, Stopped):
+            run.update_status(state="interrupted", exit_code=error.exit_code)
+            self._report(run)
+        else:
+            code = getattr(error, "exit_code", 1)
+            run.update_status(state="failed", error=f"{type(error).__name__}: {error}", exit_code=code)
+
+    def _recording(self, run: Run) -> list[Callback]:
+        keep, mode = self.config.checkpoint, direction(self.monitor, self.learner.metrics)
+        store = Checkpoints(run.checkpoints, keep.keep_best, keep.keep_last, lower_is_better=mode == "min")
+        about = {"input": vars(self.loaders.input), "n_out": self.learner.loss_fn.n_out}
+        return [
+            WriteMetrics(run, Best(self.monitor, mode)),
+            Checkpoint(store, self.monitor, every_minutes=keep.every_minutes, about=about),
+        ]
+
+    def _write_start(self, run: Run) -> None:
+        run.write_environment(str(self.learner.device))
+        if self.loaders.target.classes:
+            run.write_classes(self.loaders.target.classes)
+        run.write_split(self.datasets.split_rows())
+        run.update_status(epochs=epochs_of(self.config.train.params))
+
+
+def epochs_of(params: Mapping[str, Any]) -> int:
+    """Epochs that a recipe with these parameters runs.
+
+    >>> epochs_of({"epochs": 2, "freeze_epochs": 1}), epochs_of({"cycles": 2, "cycle_len": 1, "cycle_mult": 2})
+    (3, 3)
+    """
+    if "cycles" in params:
+        return sum(params["cycle_len"] * params["cycle_mult"] ** k for k in range(params["cycles"]))
+    return int(params["epochs"]) + int(params.get("freeze_epochs", 0))
+
+
+def build(config: Config, *, max_batches: int | None = None) -> Experiment:
+    """The experiment that `config` describes; `max_batches` shortens every epoch (a smoke run).
+
+    Raises ConfigError with the key at fault, or DataError. Nothing is written but to the data and probe caches.
+    """
+    load_components()
+    return _Builder(config).build(max_batches)
+
+
+class _Builder:
+    def __init__(self, config: Config) -> None:
+        self.config, self.parts = config, Parts(config)
+
+    def build(self, max_batches: int | None) -> Experiment:
+        seed = self.config.experiment.seed
+        device = self._device()
+        datasets = self._datasets()
+        loss_fn = self.parts.one("loss", self.config.loss, default_loss(datasets.target))(datasets.target)
+        metrics = self._metrics(datasets)
+        with own_random_state(device):
+            torch.manual_seed(seed)
+            loaders = self._loaders(datasets, device, max_batches)
+            model = self._model(loaders.input, loss_fn.n_out)
+            choice = self._precision(model, loaders, loss_fn, device)
+        learner = Learner(
+            loaders, model, loss_fn, self._optimizer(), metrics=metrics, device=device, seed=seed,
+            callbacks=[*self._precision_callbacks(choice), *self._callbacks()],
+        )  # fmt: skip
+        recipe = self._recipe()
+        monitor = self._monitor(metrics)
+        return Experiment(self.parts.config(), datasets, loaders, learner, recipe, choice, monitor)
+
+    # Data.
+
+    def _datasets(self) -> Datasets:
+        data = self.config.data
+        source = resolve_source(data.source)
+        find = self.parts.one("data.items", data.items, "csv_rows" if source.kind == "csv" else "image_files")
+        items = find(source.path)
+        label, split = guess_layout(items, source.path)
+        blocks = (ImageBlock("L" if data.input == "image_bw" else "RGB"), self._target_block())
+        block = DataBlock(
+            blocks,
+            get_items=lambda root: items,
+            get_y=self.parts.one("data.label", data.label, label),
+            splitter=self.parts.one("data.split", data.split, split, seed=self.config.experiment.seed),
+        )
+        datasets = block.datasets(source.path if source.path.is_dir() else source.path.parent)
+        if datasets.target.classes:
+            self.parts.resolved["data.classes"] = list(datasets.target.classes)
+        self._check_sizes(datasets)
+        return datasets
+
+    def _target_block(self) -> Block:
+        blocks: dict[str, Callable[[Any], Block]] = {"category": CategoryBlock, "multi_category": MultiCategoryBlock}
+        target, classes = self.config.data.target, self.config.data.classes
+        return blocks[target](classes) if target in blocks else RegressionBlock()
+
+    def _check_sizes(self, datasets: Datasets) -> None:
+        data, n = self.config.data, len(datasets.train)
+        if data.batch_size <= n:
+            return
+        if "batch_size" in data.model_fields_set:
+            raise ConfigError(
+                f"batch_size {data.batch_size} is larger than the {n} training images",
+                hint=f"use {n} or less", key="data.batch_size",
+            )  # fmt: skip
+        self.parts.resolved["data.batch_size"] = n
+
+    def _loaders(self, datasets: Datasets, device: torch.device, max_batches: int | None) -> DataLoaders:
+        data = self.config.data
+        size = architecture_config(self.config.model.name)
+        default = [Component.model_validate({"name": "resize", "size": size.size[0] if size else DEFAULT_SIZE})]
+        shown = data.item_transforms if data.item_transforms is not None else self._default_items(datasets, default)
+        loaders = datasets.dataloaders(
+            self.parts.several("data.item_transforms", shown),
+            [t for made in self.parts.several("data.batch_transforms", data.batch_transforms) for t in as_list(made)],
+            normalize=self._normalize(),
+            batch_size=self.parts.resolved.get("data.batch_size", data.batch_size),
+            sampler=data.sampler,
+            seed=self.config.experiment.seed,
+            device=device,
+            cache=data.cache,
+            workers=None if data.workers == "auto" else data.workers,
+            skip_bad=data.on_bad_image == "skip",
+            cache_folder=home() / "cache",
+        )
+        loaders.train.max_batches = loaders.valid.max_batches = max_batches
+        self._note_data(loaders)
+        return loaders
+
+    def _default_items(self, datasets: Datasets, resize: list[Component]) -> list[Component]:
+        """Resized to the model's size, but small pictures of one size are left as they are."""
+        encode = datasets.blocks[0].encoder.encode
+        sample = datasets.train[:: max(1, len(datasets.train) // 8)][:8]
+        sizes = {tuple(encode(datasets.values[0][i]).shape[-2:]) for i in sample}
+        return [] if len(sizes) == 1 and max(*sizes.pop()) < DEFAULT_SIZE // 2 else resize
+
+    def _normalize(self) -> Any:
+        """The normalisation, or how to find it; `auto` is the pretrained model's, or else the data's."""
+        data, model = self.config.data, self.config.model
+        if not isinstance(data.normalize, str):
+            return Normalize(data.normalize.mean, data.normalize.std)
+        if data.normalize == "auto":
+            known = architecture_config(model.name)
+            pretrained = known is not None and model.params.get("pretrained", True) is not False
+            return Normalize(known.mean, known.std) if known is not None and pretrained else "dataset"
+        return {"imagenet": IMAGENET, "dataset": "dataset", "none": None}[data.normalize]
+
+    def _note_data(self, loaders: DataLoaders) -> None:
+        normalize, stores = loaders.train.batches.normalize, loaders.train.stores
+        statistics = {"mean": normalize.mean_list, "std": normalize.std_list} if normalize else "none"
+        self.parts.resolved |= {"data.normalize": statistics, "data.cache": stores[0].tier, "data.workers": stores[0].workers}
+
+    # Model, loss, optimizer.
+
+    def _model(self, inputs: InputInfo, n_out: int) -> nn.Module:
+        chosen = self.config.model
+        self.parts.resolved["model"] = {"name": chosen.name, **self._checked_model(chosen)}
+        try:
+            return create_model(chosen.name, inputs, n_out, **chosen.params)
+        except ConfigError as error:
+            error.key = error.key or "model"
+            raise
+
+    def _checked_model(self, chosen: Component) -> dict[str, Any]:
+        registry = REGISTRIES["model"]
+        if chosen.name in registry:
+            return registry.check(chosen.name, **chosen.params)
+        params = registry.check("timm", architecture=chosen.name, **chosen.params)
+        return {key: value for key, value in params.items() if key != "architecture"}
+
+    def _optimizer(self) -> Callable[[Any], torch.optim.Optimizer]:
+        """Makes the optimizer; its rate is the recipe's, which sets it at every step."""
+        return self.parts.one("optimizer", self.config.optimizer, "adam")
+
+    def _recipe(self) -> Callable[[Learner], None]:
+        train, pretrained = self.config.train, self.parts.resolved["model"].get("pretrained", False)
+        name = train.recipe or ("fine_tune" if pretrained else "fit_one_cycle")
+        params = dict(train.params)
+        given = self.config.optimizer.params.get("lr")
+        if given is not None and params.setdefault("lr", given) != given:
+            raise ConfigError(
+                f"the learning rate is given twice: optimizer.lr is {given}, train.lr is {params['lr']}",
+                hint="keep train.lr", key="optimizer.lr",
+            )  # fmt: skip
+        bound = self.parts.one("train", Component.model_validate({"name": name, **params}), name)
+        self.parts.resolved["train"] = {"recipe": name, **{k: v for k, v in self.parts.resolved["train"].items() if k != "name"}}
+        self.parts.resolved["optimizer"].pop("lr", None)
+        return bound
+
+    def _metrics(self, datasets: Datasets) -> list[Metric]:
+        chosen = self.config.metrics
+        if chosen is None:
+            chosen = [Component(name=name) for name in default_metrics(datasets.target)]
+        return self.parts.several("metrics", chosen, datasets.target)
+
+    def _callbacks(self) -> list[Callback]:
+        made: list[Callback] = self.parts.several("callbacks", self.config.callbacks)
+        return made if any(isinstance(c, TerminateOnNaN) for c in made) else [TerminateOnNaN(), *made]
+
+    def _monitor(self, metrics: Sequence[Metric]) -> str:
+        """The checked column that decides which checkpoint is best."""
+        columns = ["valid_loss", *(metric.name for metric in metrics), "train_loss"]
+        asked = {"checkpoint.monitor": self.config.checkpoint.monitor or "valid_loss"}
+        asked |= {f"callbacks.{i}.monitor": c.params["monitor"]
+                  for i, c in enumerate(self.config.callbacks) if "monitor" in c.params}  # fmt: skip
+        for key, column in asked.items():
+            if column not in columns:
+                raise ConfigError(f"{column!r} is not measured, so it cannot be monitored", key=key,
+                                  hint=did_you_mean(column, columns))  # fmt: skip
+        self.parts.resolved["checkpoint.monitor"] = asked["checkpoint.monitor"]
+        return asked["checkpoint.monitor"]
+
+    # Device and precision.
+
+    def _device(self) -> torch.device:
+        name = self.config.runtime.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        device = torch.device(name)
+        usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if not usable[device.type] or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+            raise ConfigError(f"there is no device {name!r} on this machine", key="runtime.device", hint="use auto or cpu")
+        self.parts.resolved["runtime.device"] = name
+        return device
+
+    def _precision(self, model: nn.Module, loaders: DataLoaders, loss_fn: nn.Module, device: torch.device) -> Choice:
+        runtime = self.config.runtime
+        *inputs, targets = loaders.one_batch()
+        choice = choose_precision(
+            model.to(device), inputs[0], targets, loss_fn, device=device, precision=runtime.precision,
+            channels_last=runtime.channels_last, name=self.config.model.name, memory=home() / "probe.json",
+        )  # fmt: skip
+        self.parts.resolved |= {"runtime.precision": choice.precision, "runtime.channels_last": choice.channels_last}
+        self.parts.resolved["runtime.compile"] = runtime.compile is True
+        return choice
+
+    def _precision_callbacks(self, choice: Choice) -> list[Callback]:
+        chosen: list[Callback] = [ChannelsLast()] if choice.channels_last else []
+        return chosen if choice.precision == "fp32" else [*chosen, MixedPrecision(choice.precision)]
+
+
+def item_pipeline(config: Config) -> ItemPipeline:
+    """The item transforms of a resolved configuration."""
+    return ItemPipeline([make("item_transform", c) for c in config.data.item_transforms or ()])
+
+
+def batch_pipeline(config: Config) -> BatchPipeline:
+    """The batch transforms and the normalisation of a resolved configuration."""
+    made = [t for c in config.data.batch_transforms for t in as_list(make("batch_transform", c))]
+    given = config.data.normalize
+    return BatchPipeline(made, None if isinstance(given, str) else Normalize(given.mean, given.std))
+
+

@@ -1,0 +1,45 @@
+import torch
+from torch import nn
+
+from fastcli.callbacks.precision import ChannelsLast, MixedPrecision
+from fastcli.events import Callback
+from fastcli.learner.learner import Learner
+
+
+class Look(Callback):
+    def __init__(self):
+        self.dtypes, self.layouts = set(), set()
+
+    def after_predict(self, learner):
+        self.dtypes.add(learner.prediction.dtype)
+        self.layouts.add(learner.inputs[0].is_contiguous(memory_format=torch.channels_last))
+
+
+def make(callbacks):
+    x = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    batches = list(zip(x.split(4), torch.tensor([0, 1] * 4).split(4), strict=True))
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 2))
+    return Learner((batches, batches), model, nn.CrossEntropyLoss(), callbacks=callbacks)
+
+
+def test_bf16_runs_the_model_in_bf16_and_keeps_weights_and_losses_in_fp32():
+    look = Look()
+    learner = make([MixedPrecision("bf16"), look])
+    plain = make([])
+    learner.fit(1)
+    plain.fit(1)
+    assert look.dtypes == {torch.bfloat16}
+    assert learner.model[0].weight.dtype == torch.float32
+    assert learner.loss.dtype == torch.float32
+    assert abs(learner.history[0]["valid_loss"] - plain.history[0]["valid_loss"]) < 0.02
+
+
+def test_channels_last_reaches_model_and_batches_and_changes_no_result():
+    look = Look()
+    learner, plain = make([ChannelsLast(), look]), make([])
+    learner.fit(1)
+    plain.fit(1)
+    assert look.layouts == {True}
+    assert learner.model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(learner.model[2].weight, plain.model[2].weight)
