@@ -1,0 +1,209 @@
+"""Batch transforms composed: one draw per sample, one matrix, one resampling, one pass over the pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from fastcli.errors import ConfigError
+from fastcli.registry import batch_transforms
+from fastcli.transforms.boxes import WHOLE, box_matrix, pixel_box
+from fastcli.transforms.geometry import (
+    BatchResize,
+    Dihedral,
+    Flip,
+    Geometric,
+    RandomResizedCropBatch,
+    Rotate,
+    Warp,
+    Zoom,
+)
+from fastcli.transforms.lighting import Brightness, Contrast, Lighting
+from fastcli.transforms.normalize import Normalize
+from fastcli.transforms.transform import BatchTransform, Fraction, Interpolation, PadMode, Probability, Size
+from fastcli.transforms.warp import View, warp_by
+from fastcli.types import Image, Mask
+
+__all__ = ["BatchPipeline", "BatchTransform", "aug_transforms"]
+
+LOGIT_EPS = 1e-7
+
+
+@batch_transforms
+def aug_transforms(
+    mult: float = 1.0,
+    do_flip: bool = True,
+    flip_vert: bool = False,
+    max_rotate: float = 10.0,
+    min_zoom: float = 1.0,
+    max_zoom: float = 1.1,
+    max_lighting: float = 0.2,
+    max_warp: float = 0.2,
+    p_affine: Probability = 0.75,
+    p_lighting: Probability = 0.75,
+    size: Size | None = None,
+    min_scale: Fraction = 1.0,
+    mode: Interpolation = "bilinear",
+    pad_mode: PadMode = "reflection",
+) -> list[BatchTransform]:
+    """The usual transforms of photographs, with fastai's defaults and order; `mult` scales rotation, warp and lighting.
+
+    With `min_scale` below 1 each sample shows a random square box of at least that area at `size`.
+    """
+    made: list[BatchTransform] = []
+    if do_flip:
+        made.append(Dihedral(p=0.5) if flip_vert else Flip(p=0.5))
+    if max_warp * mult:
+        made.append(Warp(max_warp * mult, p_affine))
+    if max_rotate * mult:
+        made.append(Rotate(max_rotate * mult, p_affine))
+    if min_zoom < 1 or max_zoom > 1:
+        made.append(Zoom(min_zoom, max_zoom, p_affine))
+    if max_lighting * mult:
+        made += [Brightness(max_lighting * mult, p_lighting), Contrast(max_lighting * mult, p_lighting)]
+    if min_scale != 1:
+        if size is None:
+            raise ConfigError("aug_transforms: min_scale needs a size", hint="give the size that the model shall see")
+        made.append(RandomResizedCropBatch(size, min_scale, ratio=(1.0, 1.0)))
+    return [*made, BatchResize(size, mode, pad_mode)]
+
+
+class BatchPipeline:
+    """What is done to a collated batch on its device: geometry, lighting and normalisation.
+
+    All geometric transforms become one matrix per sample and one resampling; validation sees the crop's central
+    box, scaled with antialiasing. Lists among `transforms` (from `aug_transforms`) are flattened.
+    """
+
+    def __init__(
+        self,
+        transforms: Sequence[BatchTransform | Sequence[BatchTransform]] = (),
+        normalize: Normalize | None = None,
+    ) -> None:
+        self.transforms = [t for made in transforms for t in ([made] if isinstance(made, BatchTransform) else made)]
+        self.normalize = normalize
+        for transform in self.transforms:
+            if not isinstance(transform, Geometric | Lighting):
+                raise TypeError(f"{transform!r} is neither a Geometric nor a Lighting transform")
+        self._lighting = [t for t in self.transforms if isinstance(t, Lighting)]
+        geometric = sorted((t for t in self.transforms if isinstance(t, Geometric)), key=lambda t: t.stage)
+        self._geometric = [t for t in geometric if not isinstance(t, BatchResize)]
+        self._reading = next((t for t in geometric if isinstance(t, BatchResize)), BatchResize())
+        self._size = _one_size(self.transforms)
+
+    def __repr__(self) -> str:
+        return f"BatchPipeline({self.transforms}, {self.normalize})"
+
+    def output_size(self, input_size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the result for a batch of `input_size`."""
+        return self._size or input_size
+
+    @torch.no_grad()
+    def __call__(self, elements: Sequence[Any], generator: Generator, train: bool = False) -> tuple[Tensor, ...]:
+        """The typed elements (n, …) of a batch, as plain tensors: images float32 and normalised, masks int64.
+
+        All elements of a sample get the same draw of the CPU `generator`, which is used in training only. Raises
+        TypeError for a type that has no kernel of `warp_by`, if there is something to resample.
+        """
+        view, curve = None, None
+        pixels = next((element for element in elements if isinstance(element, Image | Mask)), None)
+        if pixels is not None:
+            view, curve = self._look(pixels, generator) if train else (self._valid_view(pixels), None)
+        seen = elements if view is None else [warp_by(element, view) for element in elements]
+        return tuple(self._finish(before, after, curve) for before, after in zip(elements, seen, strict=True))
+
+    def decode(self, images: Tensor) -> Tensor:
+        """Float images in 0..1 for showing, from what the model sees."""
+        images = images.float()
+        return (self.normalize.decode(images) if self.normalize else images).clamp(0, 1)
+
+    def _look(self, pixels: Tensor, generator: Generator) -> tuple[View | None, Tensor | None]:
+        """The view of each training sample, and its line in logit space (n, 2) as scale and shift."""
+        if not self._geometric and not self._lighting:
+            return self._valid_view(pixels), None
+        (height, width), n = pixels.shape[-2:], len(pixels)
+        matrices, curve = self._matrices(n, width / height, generator), self._curve(n, generator)
+        # One small copy that does not stop the device.
+        numbers = _to_device(torch.cat([matrices.flatten(1), curve], 1), pixels.device)
+        view = self._train_view(numbers[:, :9].view(n, 3, 3), (height, width))
+        return view, numbers[:, 9:] if self._lighting else None
+
+    def _matrices(self, n: int, aspect: float, generator: Generator) -> Tensor:
+        matrices = torch.eye(3).expand(n, 3, 3)
+        for transform in self._geometric:
+            matrices = matrices @ transform.matrix(transform.draw(n, generator), aspect)
+        return matrices
+
+    def _curve(self, n: int, generator: Generator) -> Tensor:
+        scale, shift = torch.ones(n), torch.zeros(n)
+        for transform in self._lighting:
+            factor, offset = transform.curve(transform.draw(n, generator))
+            scale, shift = scale * factor, shift * factor + offset
+        return torch.stack([scale, shift], 1)
+
+    def _train_view(self, matrices: Tensor, source: tuple[int, int]) -> View | None:
+        size, mode, pad_mode = self.output_size(source), self._reading.mode, self._reading.pad_mode
+        if all(isinstance(transform, Flip) for transform in self._geometric):
+            mirrors = bool(self._geometric)
+            return View(matrices, source, size, WHOLE, mirrors, mode=mode) if mirrors or size != source else None
+        smallest = math.prod(transform.smallest for transform in self._geometric)
+        # Bilinear sampling reads two pixels a side, so that up to a ratio of 2 none is left out.
+        shrink = min(source[0] / size[0], source[1] / size[1]) * smallest / 2
+        return View(matrices, source, size, shrink=max(1.0, shrink), mode=mode, pad_mode=pad_mode)
+
+    def _valid_view(self, pixels: Tensor) -> View | None:
+        source = (pixels.shape[-2], pixels.shape[-1])
+        size, aspect = self.output_size(source), source[1] / source[0]
+        boxes = [box for transform in self._geometric if (box := transform.valid_box(aspect)) is not None]
+        box = boxes[-1] if boxes else WHOLE
+        if box == WHOLE and size == source:
+            return None
+        top, left, height, width = pixel_box(box, source)
+        box = top / source[0], left / source[1], height / source[0], width / source[1]
+        matrix = box_matrix(torch.tensor([box])).expand(len(pixels), 3, 3)
+        return View(_to_device(matrix, pixels.device), source, size, box, mode=self._reading.mode)
+
+    def _finish(self, before: Any, after: Any, curve: Tensor | None) -> Tensor:
+        """A seen element as a plain tensor: images lit and normalised, everything else as it is."""
+        plain: Tensor = after.as_subclass(Tensor)
+        if not isinstance(before, Image):
+            return plain
+        peak = 255.0 if before.dtype == torch.uint8 else 1.0
+        images = plain.float()
+        if images is plain and after is before:
+            images = images.clone()  # the caller's own
+        if curve is not None:
+            images.mul_(1 / peak).logit_(LOGIT_EPS).mul_(curve[:, 0, None, None, None])
+            images.add_(curve[:, 1, None, None, None]).sigmoid_()
+            peak = 1.0
+        if self.normalize is None:
+            return images if peak == 1 else images.mul_(1 / peak)
+        return _scale_channels(images, *self.normalize.line(images.shape[1], images.device, peak))
+
+
+def _scale_channels(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """`images` times `scale` plus `shift` (channels or 1, 1, 1), in place."""
+    if images.is_contiguous(memory_format=torch.channels_last):
+        # Three numbers as the innermost dimension cannot be vectorised; a whole row of pixels can.
+        width = images.shape[-1]
+        rows = images.permute(0, 2, 3, 1).view(len(images), -1, width * images.shape[1])
+        scale, shift = (line.view(-1).expand(images.shape[1]).repeat(width) for line in (scale, shift))
+        rows.mul_(scale).add_(shift)
+        return images
+    return images.mul_(scale).add_(shift)
+
+
+def _one_size(transforms: Sequence[BatchTransform]) -> tuple[int, int] | None:
+    sizes = sorted({size for transform in transforms if (size := transform.output_size(None)) is not None})
+    if len(sizes) > 1:
+        raise ConfigError(f"batch transforms give several sizes: {', '.join(f'{h} x {w}' for h, w in sizes)}")
+    return sizes[0] if sizes else None
+
+
+def _to_device(numbers: Tensor, device: torch.device) -> Tensor:
+    pinned = numbers.contiguous().pin_memory() if device.type == "cuda" else numbers
+    return pinned.to(device, non_blocking=True)
