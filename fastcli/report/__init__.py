@@ -1,0 +1,13 @@
+"""What a person looks at after, and sometimes before, a training: pictures, the model's card, later the report.
+
+One idea: every figure is made by one function from plain numbers and a path, with matplotlib's object interface and
+no state shared between figures, so that it works in any thread, in a notebook and without a display.
+
+- `style`: the one look of all figures: type, colours, axes, labels in any script
+- `plots`: history, learning rate and momentum, the learning-rate search
+- `show`: pictures of data
+- `card`: the README of a run
+
+Rejected: pyplot (global figures, a window system), legends where a label beside the line says the same, seaborn or
+plotly (large, for what ten lines do), red against green (one man in twelve does not see it).
+"""

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+from fastcli.report import show
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 32, 32), (5, 4, 20, 60), (9, 2, 60, 20), (40, 1, 28, 28)])
+def test_any_batch_is_a_picture(tmp_path, shape):
+    show.show_batch(torch.rand(shape), [f"class {i}" for i in range(shape[0])], tmp_path / "a.png")
+    assert imread(tmp_path / "a.png").shape[2] == 4
+
+
+def test_the_pixels_are_shown_as_they_are(tmp_path):
+    image = torch.zeros(1, 3, 8, 8)
+    image[0, 0, :, :4] = 1.0  # the left half red
+    image[0, :, 0, 7] = torch.tensor([float("nan"), float("inf"), -3.0])
+    show.show_batch(image, [], tmp_path / "a.png")
+    picture = imread(tmp_path / "a.png")
+    height, width = picture.shape[:2]
+    assert picture[height // 2, width // 4].tolist() == [1, 0, 0, 1]
+    assert picture[height // 2, 3 * width // 4].tolist() == [0, 0, 0, 1]
+    assert picture[height // 10, width - width // 10].tolist() == [0, 1, 0, 1]
+
+
+def test_grey_images_are_grey_and_not_stretched(tmp_path):
+    show.show_batch(np.full((4, 1, 8, 8), 0.5), ["a"] * 4, tmp_path / "a.png")
+    picture = imread(tmp_path / "a.png")
+    assert np.allclose(picture[picture.shape[0] // 4, picture.shape[1] // 4, :3], 0.5, atol=0.01)
+
+
+def test_low_precision_and_gradients_are_fine(tmp_path):
+    show.show_batch(torch.rand(2, 3, 8, 8).bfloat16().requires_grad_(), ["a", "b"], tmp_path / "a.png")
+    assert (tmp_path / "a.png").is_file()
+
+
+def test_long_titles_are_cut_to_the_width_of_their_picture(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(show, "save", lambda figure, path: figures.append(figure))
+    titles = ["W" * 300, "short", "a b c " * 50, "猫$_x^2$ über\nzwei"]
+    show.show_batch(torch.rand(4, 3, 16, 16), titles, tmp_path / "a.png")
+    labels = figures[0].texts
+    assert labels[0].get_text().endswith("W…")
+    assert labels[1].get_text() == "short"
+    assert "\n" not in labels[3].get_text()
+    room = figures[0].bbox.width / 2
+    assert all(label.get_window_extent().width < room for label in labels)
