@@ -1,0 +1,100 @@
+"""Python files named by `plugins`: imported for their decorators, and their components added to the schema."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from fastcli.config.marks import Node
+from fastcli.config.paths import resolve
+from fastcli.config.problems import Problems
+from fastcli.config.shapes import Shapes
+from fastcli.registry import REGISTRIES
+
+if TYPE_CHECKING:
+    from fastcli.registry import Registry
+
+
+def load_plugins(root: Node, shapes: Shapes, problems: Problems, *, must_exist: bool = True) -> bool:
+    """Import the files in `plugins` and add what they registered to the shapes; whether all could be imported."""
+    plugins = root.value.get("plugins")
+    good = True
+    for index, node in plugins.children() if plugins is not None and isinstance(plugins.value, list) else ():
+        if isinstance(node.value, str):
+            good = _load(node, f"plugins.{index}", shapes, problems, must_exist) and good
+    add_registered(shapes)
+    return good
+
+
+def _load(node: Node, key: str, shapes: Shapes, problems: Problems, must_exist: bool) -> bool:
+    given = node.value
+    resolve(node, key, "file-path", problems, must_exist=must_exist)
+    path = Path(node.value)
+    if not path.is_absolute() or not path.is_file():  # resolve has said so, where it matters
+        return False
+    try:
+        module = import_file(path)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+        problems.add(node.place, _describe(error, path, given), "python shows the whole traceback", key)
+        return False
+    clashes = [
+        f"{registry.kind} {name!r}" for registry, name in _registered_by(module) if _known(shapes, registry, name)
+    ]
+    for clash in clashes:
+        problems.add(node.place, f"plugin {given} registers {clash}, which fastcli has", "choose another name", key)
+    return not clashes
+
+
+def import_file(path: Path) -> ModuleType:
+    """The module in the file `path`, under its own name; imported once.
+
+    Raises what the file raises, and ImportError where another module has this name.
+    """
+    name = path.stem
+    there = sys.modules.get(name)
+    if there is not None and getattr(there, "__file__", None) == str(path):
+        return there
+    if there is not None or importlib.util.find_spec(name) is not None:
+        raise ImportError(f"another module is called {name!r}; rename the file")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _describe(error: BaseException, path: Path, given: str) -> str:
+    """The plugin, the line of it that failed, and what happened."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else lines[-1:] and lines[-1]
+    return f"plugin {given}{f', line {line}' if line else ''}: {type(error).__name__}: {error}"
+
+
+def _registered_by(module: ModuleType) -> list[tuple[Registry, str]]:
+    found = [(registry, name) for registry in REGISTRIES.values() for name in registry]
+    return [(registry, name) for registry, name in found if registry[name].__module__ == module.__name__]
+
+
+def _known(shapes: Shapes, registry: Registry, name: str) -> bool:
+    return any(kind for kind, other in REGISTRIES.items() if other is registry and name in shapes.names(kind))
+
+
+def add_registered(shapes: Shapes) -> None:
+    """Add the registered components that the schema lacks: those of plugins and of the program at hand."""
+    missing = [(kind, name) for kind, names in REGISTRIES.items() for name in names if name not in shapes.names(kind)]
+    if not missing:
+        return
+    from fastcli.config.schema import add_component
+
+    for kind, name in missing:
+        add_component(shapes.schema, kind, REGISTRIES[kind], name)
