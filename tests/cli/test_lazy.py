@@ -1,0 +1,51 @@
+"""What commands must not import: asked of a fresh Python, so that other tests' imports do not count."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"torch", "torchvision", "timm", "pydantic", "rich", "numpy", "yaml", "matplotlib", "PIL"}
+BAD = Path(__file__).parents[1] / "config" / "mistakes.yaml"
+
+
+def imported(statement):
+    """The heavy packages that a statement brought in."""
+    script = (
+        "import sys\n"
+        f"{statement}\n"
+        "print('imported', *{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.splitlines()[-1].split()) & HEAVY
+
+
+def imported_by_command(*arguments, code=0):
+    return imported(f"from fastcli.cli import run\nassert run({arguments!r}) == {code}")
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_imports_nothing_heavy(option):
+    assert imported_by_command(option) == set()
+
+
+def test_a_bad_file_dies_before_pydantic():
+    statement = (
+        f"from fastcli.config.load import load\ntry: load({str(BAD)!r})\nexcept Exception as error: error.problems"
+    )
+    assert imported(statement.replace("\ntry: ", "\ntry:\n    ")) == {"yaml"}
+
+
+# Typer itself reads arguments by pydantic; that is 0.07 s.
+
+
+def test_no_command_about_configurations_needs_torch(tmp_path):
+    good = tmp_path / "a.yaml"
+    good.write_text("data: {source: PETS}\nmodel: resnet18")
+    assert imported_by_command("config", "--help") <= {"pydantic"}
+    assert imported_by_command("config", "schema") <= {"pydantic"}
+    assert imported_by_command("config", "validate", str(BAD), code=2) <= {"yaml", "pydantic"}
+    assert imported_by_command("config", "validate", str(good)) == {"yaml", "pydantic"}
+    assert imported_by_command("config", "show", str(good), "--origin") == {"yaml", "pydantic"}
