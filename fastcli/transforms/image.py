@@ -113,7 +113,9 @@ def from_pillow(picture: Pillow.Image, mode: ColourMode = "RGB") -> Image | Imag
     >>> from_pillow(Pillow.new("LA", (4, 2), (0, 0))).unique().tolist()
     [255]
     """
-    picture = _flat(_upright(picture)).convert(mode)
+    picture = _flat(_upright(picture))
+    if picture.mode != mode:  # or else `convert` copies
+        picture = picture.convert(mode)
     pixels = torch.from_numpy(np.array(picture))
     if mode == "L":
         return typed(pixels[None], ImageBW)
