@@ -173,9 +173,8 @@ class BatchPipeline:
         if not isinstance(before, Image):
             return plain
         peak = 255.0 if before.dtype == torch.uint8 else 1.0
-        images = plain.float()
-        if images is plain and after is before:
-            images = images.clone()  # the caller's own
+        # What follows works in place; float pixels may still be the caller's own, or a view of them.
+        images = plain.float() if not before.is_floating_point() else plain.float().clone()
         if curve is not None:
             images.mul_(1 / peak).logit_(LOGIT_EPS).mul_(curve[:, 0, None, None, None])
             images.add_(curve[:, 1, None, None, None]).sigmoid_()

@@ -267,6 +267,10 @@ def test_float_pictures_are_not_changed_in_place():
     assert torch.equal(images, before)
     assert not torch.equal(seen, before)
     assert torch.equal(BatchPipeline()((images,), seeded())[0], before)
+    for transform in (Flip(0.0), RandomResizedCropBatch(20, ratio=(1.0, 1.0), valid_scale=0.5)):
+        for train in (True, False):
+            BatchPipeline([transform], IMAGENET)((images,), seeded(), train=train)
+            assert torch.equal(images, before)
 
 
 def test_decode_brings_pictures_back_into_range():
