@@ -129,6 +129,11 @@ class Run:
         """Keep what this process runs on; `device` is a torch device such as `cuda:0`."""
         self._write_json("environment.json", environment(device))
 
+    def read_environment(self) -> dict[str, Any]:
+        """What `write_environment` kept; empty where nothing was."""
+        path = self.path / "environment.json"
+        return read_json(path) if path.is_file() else {}
+
     def write_classes(self, classes: Sequence[str]) -> None:
         """Keep the names of the classes in the order of the model's outputs."""
         self._write_json("classes.json", list(classes))

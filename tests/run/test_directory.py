@@ -323,3 +323,10 @@ def test_no_torch_is_needed():
     imports = "import sys, fastcli.run.directory, fastcli.run.checkpoint"
     code = f"{imports}; print(sorted({{'torch', 'numpy', 'rich'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_environment_is_read_back_or_empty(tmp_path):
+    run = create(tmp_path)
+    assert run.read_environment() == {}
+    run.write_environment()
+    assert run.read_environment()["device"] is None
