@@ -38,19 +38,22 @@ def apply_overrides(
     root: Node, overrides: Sequence[str], set_values: Mapping[str, Any], shapes: Shapes, problems: Problems
 ) -> None:
     """Put the overrides and then `set_values` (dotted key: value) into the tree."""
-    given = [f"{key}={show(value)}" for key, value in set_values.items()]
-    problems.sources[COMMAND_LINE] = [text.partition("\n")[0] for text in [*overrides, *given]]
-    for line, text in enumerate(overrides, start=1):
-        override = read_override(text, line, problems)
+    lines = problems.sources[COMMAND_LINE] = []
+    for text in overrides:
+        first = len(lines) + 1
+        lines.extend(text.splitlines() or [""])
+        override = read_override(text, first, problems)
         if override is not None:
             apply(root, override, shapes, problems)
-    for line, (key, value) in enumerate(set_values.items(), start=len(overrides) + 1):
-        parts, places = _split(key, line, 1)
-        apply(root, Override(parts, places, plant(value, Place(COMMAND_LINE, line, len(key) + 2))), shapes, problems)
+    for key, value in set_values.items():
+        lines.append(f"{key}={show(value)}")
+        parts, places = _split(key, len(lines), 1)
+        place = Place(COMMAND_LINE, len(lines), len(key) + 2, len(show(value)))
+        apply(root, Override(parts, places, plant(value, place)), shapes, problems)
 
 
 def read_override(text: str, line: int, problems: Problems) -> Override | None:
-    """The override written in `text`, the `line`-th on the command line, or None after a problem."""
+    """The override written in `text`, with `line` as the number of its first line, or None after a problem."""
     removes = text.startswith("~")
     key, equals, value = text.partition("=")
     key_text = key[1:] if removes else key

@@ -9,7 +9,7 @@ from pathlib import Path
 from fastcli.config.marks import COMMAND_LINE, Node
 from fastcli.config.problems import Problems
 from fastcli.config.source_file import neighbour
-from fastcli.config.words import closest
+from fastcli.config.words import closest, type_hint
 from fastcli.data.catalog import KNOWN, find_known
 from fastcli.errors import did_you_mean
 
@@ -74,7 +74,8 @@ def _missing(path: str, form: str) -> bool:
 
 def _words(given: str, path: str, form: str) -> tuple[str, str | None]:
     if form != "source":
-        return f"no such {'folder' if form == 'directory-path' else 'file'}: {path}", neighbour(path)
+        hint = type_hint(given, {"boolean"}) or neighbour(path)
+        return f"no such {'folder' if form == 'directory-path' else 'file'}: {path}", hint
     known = closest(given, KNOWN)
     hint = f"did you mean {known!r}?" if known else neighbour(path)
     return f"no data set, file or folder is called {given!r}", hint

@@ -136,6 +136,9 @@ def test_missing_weights_are_noticed(errors, folder):
     assert errors(GOOD, "model.pretrained=gone.safetensors") == [
         (f"model.pretrained: no such file: {folder}/gone.safetensors", f"{folder} holds a.yaml")
     ]
+    assert errors(GOOD, "model.pretrained=no") == [
+        (f"model.pretrained: no such file: {folder}/no", "write true or false")
+    ]
 
 
 SHAPES = Shapes(

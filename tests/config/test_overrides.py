@@ -110,6 +110,23 @@ def test_mistakes_are_shown_under_the_words_of_the_command_line(write):
     )
 
 
+def test_values_of_several_lines_keep_the_lines_apart(write):
+    with pytest.raises(InvalidConfigError) as caught:
+        load(write("a.yaml", GOOD), ["experiment={notes: a,\nsead: 3}", "epochs=3"], set_values={"experiment.seed": -1})
+    assert str(caught.value).splitlines() == [
+        "command line: error: unknown key 'sead' in experiment",
+        "      | sead: 3}",
+        "      | ^^^^ did you mean 'seed'?",
+        "command line: error: unknown key 'epochs'",
+        "      | epochs=3",
+        "      | ^^^^^^ 'epochs' belongs in train",
+        "command line: error: experiment.seed must be at least 0, not -1",
+        "      | experiment.seed=-1",
+        "      |                 ^^",
+        "3 errors; nothing was run",
+    ]
+
+
 def test_a_bad_override_does_not_hide_mistakes_of_the_file(errors):
     found = [message for message, _ in errors(GOOD + "los: 1", "x", "data.batch_size=0")]
     assert found == [
