@@ -43,12 +43,7 @@ def plot_history(
     if not history or (len(history) == 1 and len(losses) > 1):
         _plot_one_epoch(history[0] if history else {}, losses, metrics, path)
         return
-    panels = 1 + len(metrics)
-    rows, columns = math.ceil(panels / COLUMNS), min(panels, COLUMNS)
-    figure = new_figure(1.0 + 3.9 * columns, 3.4 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    for spare in axes[panels:]:
-        spare.remove()
+    figure, axes = _panels(1 + len(metrics))
     _loss_panel(axes[0], history, losses)
     for panel, metric in zip(axes[1:], metrics, strict=False):
         dress(panel, metric, x="epoch")
@@ -61,6 +56,15 @@ def plot_history(
         say_if_empty(panel, [*series(history, key), *(series(history, "train_loss") if panel is axes[0] else [])])
     _label_ends(axes, history, metrics)
     save(figure, path)
+
+
+def _panels(n: int) -> tuple[Any, Sequence[Any]]:
+    rows, columns = math.ceil(n / COLUMNS), min(n, COLUMNS)
+    figure = new_figure(1.0 + 3.9 * columns, 3.4 * rows)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flatten())
+    for spare in axes[n:]:
+        spare.remove()
+    return figure, axes[:n]
 
 
 def _plot_one_epoch(row: Mapping[str, Any], losses: list[float], metrics: list[str], path: Path) -> None:
