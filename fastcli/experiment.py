@@ -6,6 +6,8 @@ was left open (`null`, `auto`, a default) is resolved once and stored, so that `
 
 from __future__ import annotations
 
+import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,21 +20,25 @@ from fastcli.callbacks.checkpoint import Checkpoint, WriteMetrics
 from fastcli.callbacks.precision import ChannelsLast, MixedPrecision
 from fastcli.callbacks.stop import Best, StopOnSignal, TerminateOnNaN, direction
 from fastcli.components import Parts, as_list, load_components, make
+from fastcli.config.dump import dump
 from fastcli.config.models import Component, Config
 from fastcli.data.blocks import Block, CategoryBlock, ImageBlock, MultiCategoryBlock, RegressionBlock
 from fastcli.data.datablock import DataBlock, Datasets
 from fastcli.data.download import home, resolve_source
 from fastcli.data.loaders import DataLoaders
+from fastcli.data.progress import Progress
 from fastcli.data.splitters import guess_layout
-from fastcli.errors import ConfigError, Stopped, did_you_mean
+from fastcli.errors import ConfigError, DataError, Stopped, did_you_mean
 from fastcli.events import Callback
+from fastcli.learner.lr_find import LRFind, lr_find
 from fastcli.learner.learner import Learner, own_random_state
 from fastcli.learner.probe import Choice, choose_precision
 from fastcli.losses import default_loss
 from fastcli.metrics import Metric, default_metrics
-from fastcli.models.create import architecture_config, create_model
+from fastcli.models.create import architecture_config, create_model, describe
 from fastcli.registry import REGISTRIES
-from fastcli.report.training import report_training
+from fastcli.report.card import model_card
+from fastcli.report.training import plot_batch, plot_training
 from fastcli.run.checkpoint import Checkpoints
 from fastcli.run.directory import Run
 from fastcli.transforms.batch import BatchPipeline
@@ -74,6 +80,17 @@ class Experiment:
         run.finish()
         return self.learner.history
 
+    def lr_find(self, **options: Any) -> LRFind:
+        """The learning-rate curve of the phase that the recipe begins with, everything left as it was."""
+        begins_frozen = self.config.train.params.get("freeze_epochs", 0) > 0
+        if begins_frozen:
+            self.learner.freeze(freeze_norms=self.config.train.params["freeze_bn"])
+        try:
+            return lr_find(self.learner, **options)
+        finally:
+            if begins_frozen:
+                self.learner.unfreeze()
+
     def _end_early(self, run: Run, error: BaseException) -> None:
         if isinstance(error, Stopped):
             run.update_status(state="interrupted", exit_code=error.exit_code)
@@ -81,6 +98,7 @@ class Experiment:
         else:
             code = getattr(error, "exit_code", 1)
             run.update_status(state="failed", error=f"{type(error).__name__}: {error}", exit_code=code)
+            run.log("".join(traceback.format_exception(error)))
 
     def _recording(self, run: Run) -> list[Callback]:
         keep, mode = self.config.checkpoint, direction(self.monitor, self.learner.metrics)
@@ -93,10 +111,64 @@ class Experiment:
 
     def _write_start(self, run: Run) -> None:
         run.write_environment(str(self.learner.device))
+        plot_batch(run, self.loaders)
         if self.loaders.target.classes:
             run.write_classes(self.loaders.target.classes)
         run.write_split(self.datasets.split_rows())
-        run.update_status(epochs=epochs_of(self.config.train.params))
+        run.update_status(epochs=self.total_epochs)
+
+    def _report(self, run: Run) -> None:
+        plot_training(run, self.learner, self.monitor, lower_is_better=self.lower_is_better)
+        if best := self.best:
+            run.write_card(self._card(run, best))
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether less of the monitored figure is better."""
+        return direction(self.monitor, self.learner.metrics) == "min"
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of the whole recipe."""
+        return epochs_of(self.config.train.params)
+
+    @property
+    def total_steps(self) -> int:
+        """Training batches of the whole recipe."""
+        return self.total_epochs * len(self.loaders.train)
+
+    def try_step(self) -> float:
+        """Seconds of one forward and backward pass of the whole model; nothing is changed by it."""
+        *inputs, targets = self.loaders.one_batch()
+        started = time.perf_counter()
+        self.learner.loss_fn(self.learner.model(*inputs), targets).backward()
+        self.learner.model.zero_grad()
+        return time.perf_counter() - started
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The row of the best epoch by the monitored figure, or None before the first."""
+        tracker, best = Best(self.monitor, direction(self.monitor, self.learner.metrics)), None
+        for row in self.learner.history:
+            best = row if tracker.improved(row) or best is None else best
+        return best
+
+    def _card(self, run: Run, best: Mapping[str, Any]) -> str:
+        figures = {"valid_loss": best["valid_loss"]} | {m.name: best[m.name] for m in self.learner.metrics}
+        train, valid = self.loaders.train.n, self.loaders.valid.n
+        return model_card(
+            name=self.config.experiment.name or run.name,
+            model=self.config.model.name,
+            data={"source": self.config.data.source, "training images": train, "validation images": valid},
+            figures=figures,
+            config=dump(self.config),
+            environment=run.read_environment(),
+            classes=self.loaders.target.classes,
+            parameters=describe(self.learner.model)[0],
+            epoch=best["epoch"],
+            predict=f"fastcli predict {run.shown} image.jpg",
+            tags=self.config.experiment.tags,
+        )
 
 
 def epochs_of(params: Mapping[str, Any]) -> int:
@@ -110,20 +182,21 @@ def epochs_of(params: Mapping[str, Any]) -> int:
     return int(params["epochs"]) + int(params.get("freeze_epochs", 0))
 
 
-def build(config: Config, *, max_batches: int | None = None) -> Experiment:
-    """The experiment that `config` describes; `max_batches` shortens every epoch (a smoke run).
+def build(config: Config, *, max_batches: int | None = None, progress: Progress | None = None) -> Experiment:
+    """The experiment that `config` describes; with `max_batches` a smoke run: one epoch, and that many batches of it.
 
-    Raises ConfigError with the key at fault, or DataError. Nothing is written but to the data and probe caches.
+    `progress` hears of the bytes of a download. Raises ConfigError with the key at fault, or DataError. Nothing is written but to the data and probe caches.
     """
     load_components()
-    return _Builder(config).build(max_batches)
+    return _Builder(config, max_batches, progress).build()
 
 
 class _Builder:
-    def __init__(self, config: Config) -> None:
-        self.config, self.parts = config, Parts(config)
+    def __init__(self, config: Config, max_batches: int | None, progress: Progress | None) -> None:
+        self.config, self.max_batches, self.progress = config, max_batches, progress
+        self.parts = Parts(config)
 
-    def build(self, max_batches: int | None) -> Experiment:
+    def build(self) -> Experiment:
         seed = self.config.experiment.seed
         device = self._device()
         datasets = self._datasets()
@@ -131,7 +204,7 @@ class _Builder:
         metrics = self._metrics(datasets)
         with own_random_state(device):
             torch.manual_seed(seed)
-            loaders = self._loaders(datasets, device, max_batches)
+            loaders = self._loaders(datasets, device)
             model = self._model(loaders.input, loss_fn.n_out)
             choice = self._precision(model, loaders, loss_fn, device)
         learner = Learner(
@@ -146,7 +219,7 @@ class _Builder:
 
     def _datasets(self) -> Datasets:
         data = self.config.data
-        source = resolve_source(data.source)
+        source = resolve_source(data.source, progress=self.progress)
         find = self.parts.one("data.items", data.items, "csv_rows" if source.kind == "csv" else "image_files")
         items = find(source.path)
         label, split = guess_layout(items, source.path)
@@ -158,8 +231,14 @@ class _Builder:
             splitter=self.parts.one("data.split", data.split, split, seed=self.config.experiment.seed),
         )
         datasets = block.datasets(source.path if source.path.is_dir() else source.path.parent)
-        if datasets.target.classes:
-            self.parts.resolved["data.classes"] = list(datasets.target.classes)
+        target = datasets.target
+        if target.kind == "category" and target.n_out < 2:
+            raise DataError(
+                f"all {len(datasets.train)} training images are of one class, {target.classes[0]!r}",
+                hint="data.label says how a label is found: parent, regex, is_cat, column, …",
+            )
+        if target.classes:
+            self.parts.resolved["data.classes"] = list(target.classes)
         self._check_sizes(datasets)
         return datasets
 
@@ -179,7 +258,7 @@ class _Builder:
             )  # fmt: skip
         self.parts.resolved["data.batch_size"] = n
 
-    def _loaders(self, datasets: Datasets, device: torch.device, max_batches: int | None) -> DataLoaders:
+    def _loaders(self, datasets: Datasets, device: torch.device) -> DataLoaders:
         data = self.config.data
         size = architecture_config(self.config.model.name)
         default = [Component.model_validate({"name": "resize", "size": size.size[0] if size else DEFAULT_SIZE})]
@@ -197,7 +276,7 @@ class _Builder:
             skip_bad=data.on_bad_image == "skip",
             cache_folder=home() / "cache",
         )
-        loaders.train.max_batches = loaders.valid.max_batches = max_batches
+        loaders.train.max_batches = loaders.valid.max_batches = self.max_batches
         self._note_data(loaders)
         return loaders
 
@@ -250,6 +329,9 @@ class _Builder:
         train, pretrained = self.config.train, self.parts.resolved["model"].get("pretrained", False)
         name = train.recipe or ("fine_tune" if pretrained else "fit_one_cycle")
         params = dict(train.params)
+        if self.max_batches is not None:
+            lengths = ("epochs", "freeze_epochs", "cycles", "cycle_len")
+            params |= {key: min(1, params.get(key, 1)) for key in lengths if key in REGISTRIES["recipe"].keys_of(name)}
         given = self.config.optimizer.params.get("lr")
         if given is not None and params.setdefault("lr", given) != given:
             raise ConfigError(

@@ -48,7 +48,7 @@ class Registry:
 
     def _register(self, component: Component, *, name: str | None) -> Component:
         key = name or component.__name__
-        if key in self._components and self._components[key] is not component:
+        if key in self._components and not _same_definition(self._components[key], component):
             raise ValueError(f"{self.kind} {key!r} is already registered")
         given = [p for p in inspect.signature(component).parameters.values() if p.kind is p.POSITIONAL_ONLY]
         if len(given) != len(self.given):
@@ -74,6 +74,11 @@ class Registry:
 
     def __repr__(self) -> str:
         return f"Registry({self.kind!r}, {len(self)} components)"
+
+    def keys_of(self, name: str) -> list[str]:
+        """The parameters that YAML may give to the component `name`."""
+        parameters = inspect.signature(self[name]).parameters.values()
+        return [parameter.name for parameter in parameters if parameter.kind in YAML_KINDS]
 
     def schema(self, name: str) -> type[BaseModel]:
         """The pydantic model of the parameters that YAML may give to the component `name`."""
@@ -105,9 +110,15 @@ class Registry:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            known = self.schema(name).model_fields
-            return ConfigError(f"{self.kind} {name!r} has no parameter {key!r}", hint=did_you_mean(key, known))
+            hint = did_you_mean(key, self.keys_of(name))
+            return ConfigError(f"{self.kind} {name!r} has no parameter {key!r}", hint=hint)
         return ConfigError(f"{self.kind} {name!r}, parameter {key!r}: {first['msg']}")
+
+
+def _same_definition(first: Callable[..., Any], second: Callable[..., Any]) -> bool:
+    """Whether both are one definition, perhaps run twice: a notebook's cell, a plugin that failed and was mended."""
+    names = [(getattr(it, "__module__", None), getattr(it, "__qualname__", None)) for it in (first, second)]
+    return first is second or (None not in names[0] and names[0] == names[1])
 
 
 @functools.cache

@@ -15,6 +15,9 @@ import typer
 
 from fastcli import __version__
 from fastcli.cli import config, console
+from fastcli.cli.lr_find import lr_find
+from fastcli.cli.predict import predict
+from fastcli.cli.train import train
 from fastcli.errors import FastcliError, UsageError
 
 app = typer.Typer(
@@ -24,6 +27,9 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Train image models from a YAML file.",
 )
+app.command()(train)
+app.command("lr-find")(lr_find)
+app.command()(predict)
 app.add_typer(config.app, name="config")
 
 GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--json", "--plain", "--version")

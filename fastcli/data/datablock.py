@@ -16,6 +16,7 @@ from fastcli.data.encoders import LabelEncoder
 from fastcli.data.items import image_files, item_path
 from fastcli.data.labellers import parent
 from fastcli.data.loaders import DataLoaders, Loader, Sampler, class_weights
+from fastcli.data.split_file import SplitRow, relative_name, split_rows
 from fastcli.data.splitters import random as random_split
 from fastcli.data.store import Store, Tier
 from fastcli.errors import ConfigError, DataError
@@ -23,7 +24,7 @@ from fastcli.transforms.batch import BatchPipeline, BatchTransform
 from fastcli.transforms.item import ItemPipeline
 from fastcli.transforms.normalize import Normalize, channel_stats
 from fastcli.transforms.transform import ItemTransform
-from fastcli.types import ImageBW, InputInfo, TargetInfo
+from fastcli.types import InputInfo, TargetInfo
 
 Items = Sequence[Any]
 Splitter = Callable[[Items, Items], tuple[list[int], list[int]]]
@@ -57,7 +58,12 @@ class DataBlock:
         values = [list(map(getter, items)) if getter else items for getter in getters]
         train, valid = self.splitter(items, values[-1])
         root = Path(source) if isinstance(source, (str, Path)) else None
-        return Datasets(items, values, tuple(self.blocks), train, valid, self._n_inputs, root)
+        used = sorted({*train, *valid})  # a splitter may leave items out, such as a test folder
+        place = {item: i for i, item in enumerate(used)}
+        return Datasets(
+            [items[i] for i in used], [[column[i] for i in used] for column in values], tuple(self.blocks),
+            [place[i] for i in train], [place[i] for i in valid], self._n_inputs, root,
+        )  # fmt: skip
 
     @property
     def _n_inputs(self) -> int:
@@ -160,14 +166,11 @@ class Datasets:
 
     def name_of(self, index: int) -> str:
         """The file name of item `index`, relative to the source where it lies below it."""
-        path = self.paths[index]
-        return str(path.relative_to(self.root)) if self.root and path.is_relative_to(self.root) else str(path)
+        return relative_name(self.paths[index], self.root or Path())
 
-    def split_rows(self) -> list[tuple[str, str, str]]:
-        """Path, label and split of every item, in the order of the items."""
-        valid = set(self.valid)
-        labels = (",".join(map(str, v)) if isinstance(v, (list, tuple)) else str(v) for v in self.labels)
-        return [(self.name_of(i), label, "valid" if i in valid else "train") for i, label in enumerate(labels)]
+    def split_rows(self) -> list[SplitRow]:
+        """Path, label and split of every item that is in one, sorted by path."""
+        return split_rows(self.items, self.labels, self.train, self.valid, self.root or Path())
 
     def _element(self, b: int, items: ItemPipeline, make: Callable[..., Store]) -> Store | Tensor:
         encoder, values = self.blocks[b].encoder, self.values[b]
@@ -195,6 +198,3 @@ class Datasets:
                 channels, height, width = views[0].shape
                 return InputInfo(channels, batches.output_size((height, width)))
         raise DataError("no training picture can be opened", hint="fastcli data check")
-
-
-__all__ = ["DataBlock", "Datasets", "ImageBW"]

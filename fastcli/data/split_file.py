@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from fastcli.data.items import item_path
 from fastcli.errors import DataError, did_you_mean
 
-COLUMNS = ("path", "label", "split")
 LABEL_SEPARATOR = "|"
 """Between several labels of one item."""
 SHOWN = 3
@@ -24,18 +23,13 @@ class SplitRow(NamedTuple):
     split: str
 
 
-def write_split(
-    path: Path, items: Sequence[Any], labels: Sequence[Any], train: Sequence[int], valid: Sequence[int], root: Path
-) -> None:
-    """Write `split.csv`, sorted by path; paths are relative to `root` with `/`, or absolute outside it."""
+def split_rows(
+    items: Sequence[Any], labels: Sequence[Any], train: Sequence[int], valid: Sequence[int], root: Path
+) -> list[SplitRow]:
+    """The rows of `split.csv`, sorted by path; paths are relative to `root` with `/`, or absolute outside it."""
     rows = [SplitRow(relative_name(item_path(items[i]), root), _label_text(labels[i]), split)
             for split, indices in (("train", train), ("valid", valid)) for i in indices]  # fmt: skip
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(sorted(rows))
-    temporary.replace(path)
+    return sorted(rows)
 
 
 def read_split(path: str | Path) -> list[SplitRow]:

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from fastcli.data.items import Row
-from fastcli.data.split_file import write_split
+from fastcli.data.split_file import split_rows
 from fastcli.data.splitters import column, file, grandparent, group, guess_layout, index, random, stratified
 from fastcli.errors import ConfigError, DataError
 from fastcli.registry import splitters
+from fastcli.run.directory import Run
 
 ITEMS = [Path(f"d/{'cat' if i % 3 else 'dog'}/{i}.png") for i in range(50)]
 LABELS = [path.parent.name for path in ITEMS]
@@ -182,7 +183,7 @@ def test_a_written_split_is_read_back_anywhere(tmp_path: Path) -> None:
     root = tmp_path / "a b"
     items = [root / "ü,1" / "1.png", root / "x" / "ü,1" / "1.png", root / "x" / "2.png", root / "3.png"]
     split = ([0, 3], [1])
-    write_split(tmp_path / "split.csv", items, ["a", ["b", "c"], "", "d"], *split, root)
+    Run(tmp_path).write_split(split_rows(items, ["a", ["b", "c"], "", "d"], *split, root))
     assert file(items, [], path=str(tmp_path / "split.csv")) == split
     moved = [Path("/other") / path.relative_to(root) for path in items]
     assert file(moved, [], path=str(tmp_path / "split.csv")) == split

@@ -1,0 +1,55 @@
+"""What the commands that build an experiment share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastcli.cli import console
+from fastcli.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fastcli.config.load import LoadedConfig
+    from fastcli.experiment import Experiment
+
+
+def find_config(words: Sequence[str], values: Mapping[str, Any]) -> LoadedConfig:
+    """The configuration and overrides in `words`; the newest run's configuration where they name none.
+
+    `values` are the command's own options by the key they stand for; None is not given.
+    """
+    from fastcli.config.load import load
+
+    given = {key: value for key, value in values.items() if value is not None}
+    if words and "=" not in words[0] and not words[0].startswith("~"):
+        return load(words[0], words[1:], set_values=given)
+    from fastcli.run.directory import Run
+
+    run = Run.open("latest", finished=False)
+    console.say(f"using the configuration of {run.shown}")
+    return load(run.config, words, set_values=given)
+
+
+def build_or_explain(loaded: LoadedConfig, *, max_batches: int | None = None) -> Experiment:
+    """The experiment; an error about a key is shown with its line, as the loader's errors are."""
+    from fastcli.cli.downloads import show_progress
+    from fastcli.experiment import build
+
+    try:
+        with show_progress() as progress:
+            return build(loaded.config, max_batches=max_batches, progress=progress)
+    except ConfigError as error:
+        raise loaded.explain(error) from None
+
+
+def given_text(loaded: LoadedConfig) -> str:
+    """The YAML as it was written."""
+    return Path(loaded.path).read_text(encoding="utf-8")
+
+
+def check_run_dir(run_dir: Path | None) -> None:
+    """Refuse a directory that holds something, before any work is done."""
+    if run_dir is not None and run_dir.is_dir() and any(run_dir.iterdir()):
+        raise UsageError(f"{run_dir} is not empty, and a run is never overwritten", hint="choose another --run-dir")

@@ -1,0 +1,166 @@
+"""Layers that neither torch nor timm has: fastai's concat pooling, and depthwise convolutions fast to train on CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from torch import Tensor, nn
+
+FAST_WIDTH = 3
+"""The widest depthwise kernel whose weight gradient oneDNN computes channel by channel."""
+
+
+class AdaptiveConcatPool2d(nn.Module):
+    """The maximum and then the mean of every channel: (n, c, h, w) to (n, 2c).
+
+    >>> AdaptiveConcatPool2d()(torch.tensor([[[[1.0, 3.0]]]]))
+    tensor([[3., 2.]])
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Pool `maps` (n, c, h, w)."""
+        return torch.cat([F.adaptive_max_pool2d(maps, 1), F.adaptive_avg_pool2d(maps, 1)], 1).flatten(1)
+
+
+class _Depthwise(torch.autograd.Function):
+    """A depthwise convolution whose gradients avoid oneDNN's slow kernels.
+
+    oneDNN 3.12 computes the weight gradient of a depthwise kernel wider than 3 as if 16 channels were mixed, 10 to 30
+    times slower than need be; and in bf16 the input gradient with a stride, 10 to 60 times slower. So a wide kernel is
+    done in strips of three columns, and a strided gradient is spread out with zeros and convolved.
+    """
+
+    @staticmethod
+    def forward(inputs: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
+        return F.conv2d(inputs, weight, None, stride, padding, 1, weight.shape[0])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        images, weight, ctx.stride, ctx.padding = inputs
+        ctx.save_for_backward(images, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        inputs, weight = ctx.saved_tensors
+        gradient = gradients[0].contiguous(memory_format=_layout(inputs))
+        of_inputs = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_inputs = _input_gradient(gradient, inputs, weight, ctx.stride, ctx.padding)
+        if ctx.needs_input_grad[1]:
+            of_weight = _weight_gradient(gradient, inputs, weight, ctx.stride, ctx.padding)
+        return of_inputs, of_weight, None, None
+
+
+def _convolution_backward(
+    gradient: Tensor, inputs: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int], which: int
+) -> Tensor:
+    """The gradient of the inputs (`which` 0) or of the weight (1) by torch's own kernel."""
+    wanted = [which == 0, which == 1, False]
+    both = torch.ops.aten.convolution_backward(
+        gradient, inputs, weight, None, stride, padding, (1, 1), False, (0, 0), weight.shape[0], wanted
+    )
+    return both[which]  # type: ignore[no-any-return]
+
+
+def _input_gradient(
+    gradient: Tensor, inputs: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
+) -> Tensor:
+    if stride == (1, 1) or gradient.dtype == torch.float32:
+        return _convolution_backward(gradient, inputs, weight, stride, padding, 0)
+    channels, (height, width) = weight.shape[0], weight.shape[2:]
+    full = (inputs.shape[2] + 2 * padding[0] - height + 1, inputs.shape[3] + 2 * padding[1] - width + 1)
+    shape = (len(inputs), channels, *full)
+    spread = torch.empty(shape, dtype=gradient.dtype, memory_format=_layout(gradient)).zero_()
+    spread[:, :, :: stride[0], :: stride[1]] = gradient
+    return F.conv2d(spread, weight.flip(2, 3), None, 1, (height - 1 - padding[0], width - 1 - padding[1]), 1, channels)
+
+
+def _weight_gradient(
+    gradient: Tensor, inputs: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
+) -> Tensor:
+    width = weight.shape[3]
+    if width <= FAST_WIDTH:
+        return _convolution_backward(gradient, inputs, weight, stride, padding, 1)
+    padded, layout = F.pad(inputs, (padding[1], padding[1])), _layout(gradient)
+    span = (gradient.shape[3] - 1) * stride[1] + FAST_WIDTH
+    strips = []
+    for column in range(0, width, FAST_WIDTH):
+        first = min(column, width - FAST_WIDTH)
+        seen = padded[..., first : first + span].contiguous(memory_format=layout)
+        part = weight[..., :FAST_WIDTH].contiguous(memory_format=layout)
+        strip = _convolution_backward(gradient, seen, part, stride, (padding[0], 0), 1)
+        strips.append(strip[..., column - first :])
+    return torch.cat(strips, 3)
+
+
+def _layout(tensor: Tensor) -> torch.memory_format:
+    last = tensor.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """`original` with the same parameters and results, trained faster on a CPU; elsewhere, and untrained, the same.
+
+    `pad(images, kernel_size, stride, dilation)` is called first where the original pads by the size of its input.
+    """
+
+    def __init__(self, original: nn.Conv2d, pad: Callable[..., Tensor] | None = None) -> None:
+        super().__init__(
+            original.in_channels,
+            original.out_channels,
+            original.kernel_size,  # type: ignore[arg-type]
+            original.stride,  # type: ignore[arg-type]
+            original.padding,  # type: ignore[arg-type]
+            groups=original.groups,
+            bias=False,
+            device="meta",
+        )
+        self.weight, self.bias, self.pad = original.weight, original.bias, pad
+        self.train(original.training)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Convolve `inputs` (n, c, h, w)."""
+        if self.pad is not None:
+            inputs = self.pad(inputs, self.kernel_size, self.stride, self.dilation)
+        trained = torch.is_grad_enabled() and (inputs.requires_grad or self.weight.requires_grad)
+        if inputs.device.type != "cpu" or not trained:
+            untrained: Tensor = self._conv_forward(inputs, self.weight, self.bias)
+            return untrained
+        weight = self.weight
+        if torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+            inputs, weight = inputs.to(dtype), weight.to(dtype)
+        outputs: Tensor = _Depthwise.apply(inputs, weight, self.stride, self.padding)
+        return outputs if self.bias is None else outputs + self.bias.to(outputs.dtype)[:, None, None]
+
+
+def train_depthwise_fast(model: nn.Module) -> int:
+    """Replace the depthwise convolutions of `model` that torch trains slowly on a CPU; returns how many there were.
+
+    Names, parameters and results stay the same.
+    """
+    from timm.layers.conv2d_same import Conv2dSame
+    from timm.layers.padding import pad_same
+
+    pads: dict[type, Callable[..., Tensor] | None] = {nn.Conv2d: None, Conv2dSame: pad_same}
+    found = [
+        (parent, name, child)
+        for parent in model.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.Conv2d) and type(child) in pads and _is_slow(child)
+    ]
+    for parent, name, child in found:
+        setattr(parent, name, DepthwiseConv2d(child, pads[type(child)]))
+    return len(found)
+
+
+def _is_slow(convolution: nn.Conv2d) -> bool:
+    depthwise = convolution.groups == convolution.in_channels == convolution.out_channels > 1
+    padding, kernel = convolution.padding, convolution.kernel_size
+    if not depthwise or isinstance(padding, str) or any(p >= k for p, k in zip(padding, kernel, strict=True)):
+        return False
+    plain = convolution.dilation == (1, 1) and convolution.padding_mode == "zeros"
+    return plain and (kernel[1] > FAST_WIDTH or convolution.stride != (1, 1))
