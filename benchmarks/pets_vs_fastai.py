@@ -3,7 +3,7 @@
     python benchmarks/pets_vs_fastai.py --data pets.tgz --weights tf_efficientnet_lite0.safetensors \
         --fastai-python path/to/python --seeds 0 1 2
 
-Runs are alternated, each in a process of its own. Prints seconds and the error rate of each, and the ratio of the medians.
+Runs are alternated, each in a process of its own. Prints seconds and error rates, and the ratio of the medians.
 """
 
 import argparse

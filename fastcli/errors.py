@@ -76,7 +76,7 @@ class NonFiniteLossError(FastcliError):
     exit_code = 5
 
 
-class Stopped(FastcliError):
+class Stopped(FastcliError):  # noqa: N818 - an end, not a fault
     """The user interrupted; the run was saved first."""
 
     exit_code = 130

@@ -10,7 +10,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -30,8 +29,8 @@ from fastcli.data.progress import Progress
 from fastcli.data.splitters import guess_layout
 from fastcli.errors import ConfigError, DataError, Stopped, did_you_mean
 from fastcli.events import Callback
-from fastcli.learner.lr_find import LRFind, lr_find
 from fastcli.learner.learner import Learner, own_random_state
+from fastcli.learner.lr_find import LRFind, lr_find
 from fastcli.learner.probe import Choice, choose_precision
 from fastcli.losses import default_loss
 from fastcli.metrics import Metric, default_metrics
@@ -63,6 +62,8 @@ class Experiment:
     choice: Choice
     """Precision and layout, and why."""
     monitor: str
+    n_out: int
+    """Outputs of the model."""
 
     def train(self, run: Run, callbacks: Sequence[Callback] = ()) -> list[dict[str, Any]]:
         """Run the recipe, recorded in `run`, with these callbacks besides; returns one row per epoch.
@@ -103,7 +104,7 @@ class Experiment:
     def _recording(self, run: Run) -> list[Callback]:
         keep, mode = self.config.checkpoint, direction(self.monitor, self.learner.metrics)
         store = Checkpoints(run.checkpoints, keep.keep_best, keep.keep_last, lower_is_better=mode == "min")
-        about = {"input": vars(self.loaders.input), "n_out": self.learner.loss_fn.n_out}
+        about = {"input": vars(self.loaders.input), "n_out": self.n_out}
         return [
             WriteMetrics(run, Best(self.monitor, mode)),
             Checkpoint(store, self.monitor, every_minutes=keep.every_minutes, about=about),
@@ -185,7 +186,8 @@ def epochs_of(params: Mapping[str, Any]) -> int:
 def build(config: Config, *, max_batches: int | None = None, progress: Progress | None = None) -> Experiment:
     """The experiment that `config` describes; with `max_batches` a smoke run: one epoch, and that many batches of it.
 
-    `progress` hears of the bytes of a download. Raises ConfigError with the key at fault, or DataError. Nothing is written but to the data and probe caches.
+    `progress` hears of the bytes of a download. Raises ConfigError with the key at fault, or DataError. Nothing is
+    written but to the data and probe caches.
     """
     load_components()
     return _Builder(config, max_batches, progress).build()
@@ -213,7 +215,7 @@ class _Builder:
         )  # fmt: skip
         recipe = self._recipe()
         monitor = self._monitor(metrics)
-        return Experiment(self.parts.config(), datasets, loaders, learner, recipe, choice, monitor)
+        return Experiment(self.parts.config(), datasets, loaders, learner, recipe, choice, monitor, loss_fn.n_out)
 
     # Data.
 
@@ -301,7 +303,11 @@ class _Builder:
     def _note_data(self, loaders: DataLoaders) -> None:
         normalize, stores = loaders.train.batches.normalize, loaders.train.stores
         statistics = {"mean": normalize.mean_list, "std": normalize.std_list} if normalize else "none"
-        self.parts.resolved |= {"data.normalize": statistics, "data.cache": stores[0].tier, "data.workers": stores[0].workers}
+        self.parts.resolved |= {
+            "data.normalize": statistics,
+            "data.cache": stores[0].tier,
+            "data.workers": stores[0].workers,
+        }
 
     # Model, loss, optimizer.
 
@@ -339,7 +345,10 @@ class _Builder:
                 hint="keep train.lr", key="optimizer.lr",
             )  # fmt: skip
         bound = self.parts.one("train", Component.model_validate({"name": name, **params}), name)
-        self.parts.resolved["train"] = {"recipe": name, **{k: v for k, v in self.parts.resolved["train"].items() if k != "name"}}
+        self.parts.resolved["train"] = {
+            "recipe": name,
+            **{k: v for k, v in self.parts.resolved["train"].items() if k != "name"},
+        }
         self.parts.resolved["optimizer"].pop("lr", None)
         return bound
 
@@ -375,7 +384,9 @@ class _Builder:
         device = torch.device(name)
         usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         if not usable[device.type] or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
-            raise ConfigError(f"there is no device {name!r} on this machine", key="runtime.device", hint="use auto or cpu")
+            raise ConfigError(
+                f"there is no device {name!r} on this machine", key="runtime.device", hint="use auto or cpu"
+            )
         self.parts.resolved["runtime.device"] = name
         return device
 
@@ -405,5 +416,3 @@ def batch_pipeline(config: Config) -> BatchPipeline:
     made = [t for c in config.data.batch_transforms for t in as_list(make("batch_transform", c))]
     given = config.data.normalize
     return BatchPipeline(made, None if isinstance(given, str) else Normalize(given.mean, given.std))
-
-

@@ -25,17 +25,17 @@ from torchvision.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, TVTens
 
 from fastcli.errors import ConfigError
 
-__all__ = ["BoundingBoxes", "Category", "Image", "ImageBW", "InputInfo", "KeyPoints", "Label", "Mask", "MultiCategory", "Regression",
-           "TVTensor", "TargetInfo", "dispatched", "kernel_of", "register_kernel", "typed"]  # fmt: skip
+__all__ = ["BoundingBoxes", "Category", "Image", "ImageBW", "InputInfo", "KeyPoints", "Label", "Mask", "MultiCategory",
+           "Regression", "TVTensor", "TargetInfo", "dispatched", "kernel_of", "register_kernel", "typed"]  # fmt: skip
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-class ImageBW(Image):
+class ImageBW(Image):  # type: ignore[misc]
     """A grey image, (..., 1, height, width)."""
 
 
-class Label(TVTensor):
+class Label(TVTensor):  # type: ignore[misc]
     """Base of what is predicted but not drawn on the image; geometric transforms leave it alone."""
 
 

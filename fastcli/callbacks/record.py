@@ -1,4 +1,4 @@
-"""Recorder: the loss, the metrics, the learning rate and the speed of every epoch, read from the device once per epoch."""
+"""Recorder: the loss, the metrics, the rate and the speed of every epoch, read from the device once per epoch."""
 
 from __future__ import annotations
 

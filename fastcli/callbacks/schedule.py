@@ -12,7 +12,7 @@ Schedule = Callable[[float], float]
 
 
 class Scheduler(Callback):
-    """Sets `schedules[name](progress)` where the optimizer has such a hyperparameter; a list gives one per layer group."""
+    """Sets `schedules[name](progress)` where the optimizer has that hyperparameter; a list is one per layer group."""
 
     order = -40
 

@@ -102,7 +102,8 @@ class TerminateOnNaN(Callback):
             return
         lr = learner.optimizer.param_groups[-1]["lr"]
         raise NonFiniteLossError(
-            f"the loss is not finite at step {iteration} (epoch {learner.epoch}, lr {lr:.2e}){self._files(learner, iteration)}",
+            f"the loss is not finite at step {iteration} (epoch {learner.epoch}, lr {lr:.2e})"
+            + self._files(learner, iteration),
             hint="lower the learning rate (fastcli lr-find shows a good one), or set runtime.precision: fp32",
         )
 

@@ -41,7 +41,10 @@ class Reporter:
         from fastcli.callbacks.progress import JsonProgress, Progress
 
         epochs = self.experiment.total_epochs
-        options: dict[str, Any] = {"monitor": self.experiment.monitor, "lower_is_better": self.experiment.lower_is_better}
+        options: dict[str, Any] = {
+            "monitor": self.experiment.monitor,
+            "lower_is_better": self.experiment.lower_is_better,
+        }
         shown: list[Callback] = [Progress(screen, epochs=epochs, **options) for screen in (self.screen, self.log)]
         return [*shown, JsonProgress(sys.stdout)] if console.state.json else shown
 

@@ -47,7 +47,7 @@ def edited(source: str, section: str, name: str, text: str) -> str:
     old = _child(node, name)
     if old is not None:
         return _replaced(source, old, text)
-    return _inserted(source, node, f"{name}: {text}")
+    return _inserted(source, node, f"{name}: {text}") if isinstance(node, yaml.MappingNode) else source
 
 
 def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
@@ -71,7 +71,8 @@ def _inserted(source: str, mapping: yaml.MappingNode, entry: str) -> str:
     first, last = mapping.value[0][0], mapping.value[-1][1]
     line_end = source.find("\n", last.end_mark.index if isinstance(last, yaml.ScalarNode) else _last(last))
     line_end = len(source) if line_end < 0 else line_end
-    return source[:line_end] + "\n" + " " * first.start_mark.column + entry + source[line_end:]
+    column: int = first.start_mark.column
+    return source[:line_end] + "\n" + " " * column + entry + source[line_end:]
 
 
 def _last(node: yaml.Node) -> int:
@@ -79,4 +80,4 @@ def _last(node: yaml.Node) -> int:
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         final = node.value[-1]
         return _last(final[1] if isinstance(final, tuple) else final)
-    return node.end_mark.index
+    return int(node.end_mark.index)

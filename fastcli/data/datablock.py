@@ -44,7 +44,7 @@ class DataBlock:
     get_items: Callable[[Any], Items] = image_files
     get_x: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] | None = None
     get_y: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] | None = parent
-    splitter: Splitter = partial(random_split, seed=42)
+    splitter: Splitter = field(default_factory=lambda: partial(random_split, seed=42))
     item_transforms: Sequence[ItemTransform] = ()
     batch_transforms: Sequence[BatchTransform] = ()
     n_inputs: int | None = None
@@ -70,9 +70,8 @@ class DataBlock:
         return self.n_inputs if self.n_inputs is not None else max(1, len(self.blocks) - 1)
 
     def _getters(self) -> list[Callable[[Any], Any] | None]:
-        getters = [*_listed(self.get_x, self._n_inputs, "get_x"),
+        return [*_listed(self.get_x, self._n_inputs, "get_x"),
                    *_listed(self.get_y, len(self.blocks) - self._n_inputs, "get_y")]  # fmt: skip
-        return getters
 
     def dataloaders(self, source: Any, **options: Any) -> DataLoaders:
         """Loaders over `source`; the options are those of `Datasets.dataloaders`."""
@@ -175,8 +174,10 @@ class Datasets:
     def _element(self, b: int, items: ItemPipeline, make: Callable[..., Store]) -> Store | Tensor:
         encoder, values = self.blocks[b].encoder, self.values[b]
         if isinstance(encoder, LabelEncoder):
-            return encoder.encode_all(values, self.paths).as_subclass(encoder.element)
-        return make(lambda i: items.prepare(encoder.encode(values[i])), len(values), element=encoder.element)
+            labels: Tensor = encoder.encode_all(values, self.paths).as_subclass(encoder.element)
+            return labels
+        store: Store = make(lambda i: items.prepare(encoder.encode(values[i])), len(values), element=encoder.element)
+        return store
 
     def _class_indices(self, labels: Store | Tensor) -> Tensor:
         if self.target.kind != "category" or isinstance(labels, Store):

@@ -191,4 +191,3 @@ def refuse_unknown(labels: Iterable[Sequence[str]], known: dict[str, int], paths
 
 def _names(value: Any) -> list[str]:
     return [str(v) for v in value] if isinstance(value, (list, tuple)) else [str(value)]
-

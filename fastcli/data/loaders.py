@@ -15,7 +15,7 @@ from fastcli.data.seeding import generator
 from fastcli.data.store import Store
 from fastcli.transforms.batch import BatchPipeline
 from fastcli.transforms.item import ItemPipeline
-from fastcli.types import InputInfo, TargetInfo, TVTensor, typed
+from fastcli.types import InputInfo, TargetInfo, TVTensor
 
 Sampler = Literal["shuffle", "balanced", "weighted"]
 AHEAD = 3
@@ -165,14 +165,14 @@ def _row(rows: Sequence[Tensor | None] | None, k: int) -> list[Tensor | None] | 
 
 def stack_pixels(views: Sequence[Tensor], element: type[TVTensor]) -> Tensor:
     """One typed batch (n, channels, height, width) of pictures (channels, height, width), in channels-last memory."""
-    if not views:
-        return typed(torch.empty(0, 1, 1, 1, dtype=torch.uint8), element)
-    stacked = torch.stack([view.as_subclass(Tensor).permute(1, 2, 0) for view in views])
-    return typed(stacked.permute(0, 3, 1, 2), element)
+    rows = [view.as_subclass(Tensor).permute(1, 2, 0) for view in views]
+    stacked = torch.stack(rows) if rows else torch.empty(0, 1, 1, 1, dtype=torch.uint8)
+    batch: Tensor = stacked.permute(0, 3, 1, 2).as_subclass(element)
+    return batch
 
 
 def class_weights(sampler: Sampler, labels: Tensor) -> Tensor | None:
-    """How likely each item is drawn: `balanced` shows every class equally often, `weighted` by the root of its frequency.
+    """How likely each item is drawn: `balanced` shows classes equally often, `weighted` by the root of their frequency.
 
     `labels` is int64 (n,); None for `shuffle`.
     """

@@ -27,7 +27,10 @@ def _system_memory() -> int:
 
 def _cgroup_memory(root: Path = Path("/sys/fs/cgroup")) -> int:
     """Bytes left under the container's limit (cgroup v2, then v1); very large where there is none."""
-    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
         try:
             return int((root / limit).read_text()) - int((root / used).read_text())
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Random numbers as pure functions of (seed, epoch, batch), so that a resumed run draws what the uninterrupted one drew."""
+"""Random numbers as pure functions of (seed, epoch, batch), so that a resumed run draws what the whole one drew."""
 
 from __future__ import annotations
 

@@ -87,7 +87,8 @@ class Store:
             views = self._ensure(indices)
             good = [views[i] for i in indices if i not in self.bad]
             picked = torch.stack(good) if good else torch.empty(0, 1, 1, 1, dtype=torch.uint8)
-        return typed(picked.permute(0, 3, 1, 2), self.element)
+        batch: Tensor = picked.permute(0, 3, 1, 2).as_subclass(self.element)
+        return batch
 
     def _good(self, indices: Sequence[int]) -> Sequence[int]:
         return [i for i in indices if i not in self.bad] if self.bad else indices

@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastcli.callbacks.precision import DTYPES
+from fastcli.components import load_components
 from fastcli.config.load import load
 from fastcli.config.models import Config
 from fastcli.data.encoders import OpenImage
 from fastcli.data.loaders import Loader
 from fastcli.data.store import Store
 from fastcli.errors import FastcliError
-from fastcli.experiment import batch_pipeline, item_pipeline, load_components
-from fastcli.callbacks.precision import DTYPES
+from fastcli.experiment import batch_pipeline, item_pipeline
 from fastcli.losses import probabilities
 from fastcli.models.create import create_model
 from fastcli.run.checkpoint import Checkpoints
@@ -55,14 +56,15 @@ class Predictor:
     def _model(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> torch.nn.Module:
         chosen = self.config.model
         params = chosen.params | ({"pretrained": False} if "pretrained" in chosen.params else {})
+        self.n_out = int(meta["n_out"])
         inputs = InputInfo(meta["input"]["channels"], tuple(meta["input"]["size"]))
-        model = create_model(chosen.name, inputs, meta["n_out"], **params)
+        model = create_model(chosen.name, inputs, self.n_out, **params)
         try:
             model.load_state_dict(tensors)
         except RuntimeError as error:
             raise FastcliError(f"the checkpoint of {self.run.path} does not fit its model: {error}") from None
         layout = torch.channels_last if self.config.runtime.channels_last is True else torch.contiguous_format
-        return model.to(self.device, memory_format=layout).eval()
+        return model.to(self.device).to(memory_format=layout).eval()
 
     def predict(
         self, paths: Sequence[str | Path], *, batch_size: int = 64, views: int = 0, workers: int | None = None
@@ -89,7 +91,7 @@ class Predictor:
         """The scores of the readable files of `span`."""
         plain = self._pass(store, span, batch_size, None)
         if views:
-            mean = sum(self._pass(store, span, batch_size, view) for view in range(views)) / views
+            mean = torch.stack([self._pass(store, span, batch_size, view) for view in range(views)]).mean(0)
             plain = torch.lerp(mean, plain, 0.25) if len(plain) else plain
         return iter(plain.tolist())
 
@@ -104,7 +106,7 @@ class Predictor:
         """Probabilities (n, n_classes), or numbers (n, n_out) of a regression, of a preprocessed batch, on the CPU."""
         with torch.inference_mode(), self._autocast():
             logits = self.model(inputs).float()
-        return probabilities(logits, self.config.data.target).cpu()
+        return probabilities(logits, self.config.data.target, len(self.classes)).cpu()
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         precision = self.config.runtime.precision

@@ -161,7 +161,7 @@ class Learner:
 
     @phase("backward")
     def _backward(self) -> None:
-        self.backward_loss.backward()  # type: ignore[no-untyped-call]
+        self.backward_loss.backward()
 
     @phase("step")
     def _step(self) -> None:
@@ -264,7 +264,7 @@ class Learner:
         return dict(self.scores)
 
     def predictions(self, loader: Any = None) -> tuple[Tensor, Any]:
-        """Logits (n, n_out) and targets (n, …) of all items of `loader`, or else of the validation split, on the CPU."""
+        """Logits (n, n_out) and targets (n, …) of `loader`'s items, or else of the validation split, on the CPU."""
         loader = self.valid_loader if loader is None else loader
         logits, targets = [], []
         self.model.eval()
@@ -290,7 +290,7 @@ def _is_norm(module: nn.Module) -> bool:
 
 @contextlib.contextmanager
 def own_random_state(device: torch.device) -> Iterator[None]:
-    """torch's global generators are ours inside, and as they were afterwards."""
+    """Torch's global generators are ours inside, and as they were afterwards."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         yield

@@ -120,7 +120,7 @@ def suggest(lrs: Sequence[float], smoothed: Sequence[float]) -> dict[str, float]
 
 
 def valley(lrs: Curve, losses: Curve) -> float:
-    """The rate two thirds down the longest descent of the curve (Jun-Ichi Suyama's and Zach Mueller's reading in fastai)."""
+    """The rate two thirds down the longest descent of the curve (ESRI's reading, in fastai)."""
     start, end = longest_descent(losses)
     section = (end - start) / 3
     return float(lrs[start + int(section) + int(section / 2)])
@@ -172,4 +172,3 @@ SUGGESTIONS: dict[str, Callable[[Curve, Curve], float]] = {
     "minimum": minimum,
     "steep": steep,
 }
-

@@ -1,4 +1,4 @@
-"""Which precision and memory layout: tried on the real model and batch, checked against fp32, remembered per machine."""
+"""Which precision and memory layout: tried on the real model and batch, checked against fp32, remembered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes: how a training is run, as functions of a learner. Formulae and defaults are fastai's (Howard & Gugger, 2020).
+"""Recipes: how a training is run, as functions of a learner. Formulae and defaults are fastai's.
 
 Where a recipe takes `lr`, one number is for every layer group and a pair (low, high) is spread geometrically from
 the first layer group to the last.
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from fastcli.callbacks.schedule import Schedule, Scheduler
 from fastcli.optim.groups import spread
-from fastcli.optim.schedules import cosine, flat_cosine, one_cycle
+from fastcli.optim.schedules import combined_cosine, cosine, flat_cosine, one_cycle
 from fastcli.registry import recipes
 
 Positive = Annotated[float, Field(gt=0)]
@@ -25,7 +25,9 @@ Momenta = tuple[float, float, float]
 MOMENTA: Momenta = (0.95, 0.85, 0.95)
 
 
-def per_layer(learner: Any, lr: Rate | slice | Sequence[float], schedule: Callable[[float], Schedule]) -> list[Schedule]:
+def per_layer(
+    learner: Any, lr: Rate | slice | Sequence[float], schedule: Callable[[float], Schedule]
+) -> list[Schedule]:
     """One schedule per layer group, each for that group's peak rate."""
     rates = slice(*lr) if isinstance(lr, tuple) and len(lr) == 2 else lr
     return [schedule(rate) for rate in spread(rates, len(learner.layer_groups))]
@@ -53,14 +55,9 @@ def fit_one_cycle(
     Momentum runs the other way, from the first value to the second and on to the third.
     """
     shape = partial(one_cycle, div=div, div_final=div_final, pct_start=pct_start)
-    schedules = {"lr": per_layer(learner, lr, shape), "momentum": _momentum(pct_start, momentum)}
+    schedules: dict[str, Schedule | list[Schedule]] = {"lr": per_layer(learner, lr, shape)}
+    schedules["momentum"] = combined_cosine(pct_start, *momentum)
     learner.fit(epochs, callbacks=[Scheduler(schedules)])
-
-
-def _momentum(pct_start: float, momentum: Momenta) -> Schedule:
-    from fastcli.optim.schedules import combined_cosine
-
-    return combined_cosine(pct_start, *momentum)
 
 
 @recipes
@@ -101,7 +98,7 @@ def fit_flat_cos(
 
 @recipes
 def fit_sgdr(learner: Any, /, cycles: Count = 1, cycle_len: Count = 1, lr: Rate = 1e-3, cycle_mult: Count = 2) -> None:
-    """Trains in `cycles` cosine cycles with warm restarts, each `cycle_mult` times as long (Loshchilov & Hutter, 2017)."""
+    """Trains in `cycles` cosine cycles with warm restarts, each `cycle_mult` times as long (arXiv:1608.03983)."""
     lengths = [cycle_len * cycle_mult**k for k in range(cycles)]
     shape = partial(_restarts, lengths=lengths)
     learner.fit(sum(lengths), callbacks=[Scheduler({"lr": per_layer(learner, lr, shape)})])

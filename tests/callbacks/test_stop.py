@@ -69,7 +69,9 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step():
         make([Break(), TerminateOnNaN()]).fit(1)
 
 
-@pytest.mark.parametrize(("number", "error", "code"), [(signal.SIGINT, Stopped, 130), (signal.SIGTERM, Terminated, 143)])
+@pytest.mark.parametrize(
+    ("number", "error", "code"), [(signal.SIGINT, Stopped, 130), (signal.SIGTERM, Terminated, 143)]
+)
 def test_a_signal_ends_the_fit_after_the_step(number, error, code):
     class Send(Callback):
         def after_loss(self, learner):

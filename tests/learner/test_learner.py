@@ -2,7 +2,16 @@ import pytest
 import torch
 from torch import nn
 
-from fastcli.events import PHASES, Callback, CancelBatch, CancelEpoch, CancelFit, CancelStep, CancelTrain, CancelValidate
+from fastcli.events import (
+    PHASES,
+    Callback,
+    CancelBatch,
+    CancelEpoch,
+    CancelFit,
+    CancelStep,
+    CancelTrain,
+    CancelValidate,
+)
 from fastcli.learner.learner import Learner
 
 
@@ -27,7 +36,12 @@ class Listen(Callback):
         self.heard = []
 
 
-for _event in (*(f"{w}_{p}" for p in PHASES for w in ("before", "after")), "after_predict", "after_loss", "cleanup_fit"):
+for _event in (
+    *(f"{w}_{p}" for p in PHASES for w in ("before", "after")),
+    "after_predict",
+    "after_loss",
+    "cleanup_fit",
+):
     setattr(Listen, _event, lambda self, learner, _e=_event: self.heard.append(_e))
 
 

@@ -68,7 +68,9 @@ def test_fine_tune_is_fastais_with_the_body_frozen_first():
 
     def watch(event):
         if event == "before_train":
-            seen.append([p.requires_grad for p in (learner.model.a.weight, learner.model.b.weight, learner.model.head.weight)])
+            seen.append(
+                [p.requires_grad for p in (learner.model.a.weight, learner.model.b.weight, learner.model.head.weight)]
+            )
         emit(event)
 
     learner.emit = watch
