@@ -85,7 +85,7 @@ class Experiment:
         """The learning-rate curve of the phase that the recipe begins with, everything left as it was."""
         begins_frozen = self.config.train.params.get("freeze_epochs", 0) > 0
         if begins_frozen:
-            self.learner.freeze(freeze_norms=self.config.train.params["freeze_bn"])
+            self.learner.freeze(norms="follow" if self.config.train.params["freeze_bn"] else "train")
         try:
             return lr_find(self.learner, **options)
         finally:

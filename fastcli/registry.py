@@ -24,6 +24,14 @@ Component = TypeVar("Component", bound=Callable[..., Any])
 YAML_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
+class AlreadyRegisteredError(ValueError):
+    """Two components of one kind have the same name."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name!r} is already registered")
+        self.component = f"{kind} {name!r}"
+
+
 class Registry:
     """Components of one kind by name.
 
@@ -49,7 +57,7 @@ class Registry:
     def _register(self, component: Component, *, name: str | None) -> Component:
         key = name or component.__name__
         if key in self._components and not _same_definition(self._components[key], component):
-            raise ValueError(f"{self.kind} {key!r} is already registered")
+            raise AlreadyRegisteredError(self.kind, key)
         given = [p for p in inspect.signature(component).parameters.values() if p.kind is p.POSITIONAL_ONLY]
         if len(given) != len(self.given):
             wanted = f"({', '.join(self.given)}, /, …)" if self.given else "no positional-only arguments"

@@ -13,7 +13,7 @@ from fastcli.config.marks import Node
 from fastcli.config.paths import resolve
 from fastcli.config.problems import Problems
 from fastcli.config.shapes import Shapes
-from fastcli.registry import REGISTRIES
+from fastcli.registry import REGISTRIES, AlreadyRegisteredError
 
 if TYPE_CHECKING:
     from fastcli.registry import Registry
@@ -38,6 +38,9 @@ def _load(node: Node, key: str, shapes: Shapes, problems: Problems, must_exist: 
         return False
     try:
         module = import_file(path)
+    except AlreadyRegisteredError as error:
+        _add_clash(error.component, given, node, key, problems)
+        return False
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
         problems.add(node.place, _describe(error, path, given), "python shows the whole traceback", key)
         return False
@@ -45,8 +48,12 @@ def _load(node: Node, key: str, shapes: Shapes, problems: Problems, must_exist: 
         f"{registry.kind} {name!r}" for registry, name in _registered_by(module) if _known(shapes, registry, name)
     ]
     for clash in clashes:
-        problems.add(node.place, f"plugin {given} registers {clash}, which fastcli has", "choose another name", key)
+        _add_clash(clash, given, node, key, problems)
     return not clashes
+
+
+def _add_clash(component: str, given: str, node: Node, key: str, problems: Problems) -> None:
+    problems.add(node.place, f"plugin {given} registers {component}, which fastcli has", "choose another name", key)
 
 
 def import_file(path: Path) -> ModuleType:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from fastcli.optim.algorithms import adam
 from fastcli.optim.groups import parameter_groups
 
 RANK = {cancel: rank for rank, cancel in enumerate(PHASES.values())}
+Norms = Literal["follow", "train", "freeze"]
 Found = TypeVar("Found", bound=Callback)
 
 
@@ -232,26 +233,30 @@ class Learner:
 
     # What can be asked of a learner besides fitting.
 
-    def freeze_to(self, n: int, *, freeze_norms: bool = True) -> None:
+    def freeze_to(self, n: int, *, norms: Norms = "follow") -> None:
         """Freeze the first `n` layer groups (negative: counted from the end) and train the others.
 
-        With `freeze_norms=False` normalisation layers go on training everywhere, as in fastai. The optimizer starts
-        anew, so that a group that was frozen does not meet another group's history.
+        Normalisation layers follow their group; or `train` everywhere, as in fastai; or with `freeze` the batch norms
+        before the last group keep their statistics and weights. The optimizer starts anew, so that a group that was
+        frozen does not meet another group's history.
         """
         n = n % len(self.layer_groups) if n < 0 else n
-        norms = {id(p) for m in self.model.modules() if _is_norm(m) for p in m.parameters(recurse=False)}
+        modules = [module for module in self.model.modules() if _is_norm(module, batch_only=norms == "freeze")]
+        special = {id(p) for module in modules for p in module.parameters(recurse=False)}
         for i, group in enumerate(self.layer_groups):
+            head = i == len(self.layer_groups) - 1
             for parameter in group:
-                parameter.requires_grad_(i >= n or (not freeze_norms and id(parameter) in norms))
+                follows = norms == "follow" or id(parameter) not in special or head
+                parameter.requires_grad_(i >= n if follows else norms == "train")
         self.frozen, self.optimizer = n, None
 
-    def freeze(self, *, freeze_norms: bool = True) -> None:
+    def freeze(self, *, norms: Norms = "follow") -> None:
         """Train the last layer group (the head) alone."""
-        self.freeze_to(-1, freeze_norms=freeze_norms)
+        self.freeze_to(-1, norms=norms)
 
-    def unfreeze(self) -> None:
+    def unfreeze(self, *, norms: Norms = "follow") -> None:
         """Train every layer group."""
-        self.freeze_to(0)
+        self.freeze_to(0, norms=norms)
 
     def validate(self, loader: Any = None) -> dict[str, float]:
         """Loss and metrics on `loader`, or else on the validation split."""
@@ -284,8 +289,8 @@ def _pair(loaders: Any) -> tuple[Any, Any]:
     return train, valid
 
 
-def _is_norm(module: nn.Module) -> bool:
-    return "norm" in type(module).__name__.lower()
+def _is_norm(module: nn.Module, *, batch_only: bool) -> bool:
+    return hasattr(module, "running_mean") if batch_only else "norm" in type(module).__name__.lower()
 
 
 @contextlib.contextmanager

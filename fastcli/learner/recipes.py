@@ -75,14 +75,15 @@ def fine_tune(
 ) -> None:
     """Trains the head of a pretrained model for `freeze_epochs`, then all of it for `epochs` at half the rate.
 
-    In the second phase the first layer group gets the rate divided by `lr_mult`. With `freeze_bn` the frozen body
-    keeps its batch-norm statistics and needs no backward pass; without, its norms train along, as in fastai.
+    In the second phase the first layer group gets the rate divided by `lr_mult`. With `freeze_bn` the body's batch
+    norms stay as they were pretrained, so the frozen body needs no backward pass, and small batches do not spoil
+    their statistics; without, they train in both phases, as in fastai.
     """
     if freeze_epochs:
-        learner.freeze(freeze_norms=freeze_bn)
+        learner.freeze(norms="follow" if freeze_bn else "train")
         rate = lr if freeze_bn else slice(lr)
         fit_one_cycle(learner, freeze_epochs, rate, pct_start=0.99, momentum=momentum)  # type: ignore[arg-type]
-    learner.unfreeze()
+    learner.unfreeze(norms="freeze" if freeze_bn else "follow")
     lr /= 2
     fit_one_cycle(learner, epochs, (lr / lr_mult, lr), div=div, pct_start=pct_start, momentum=momentum)
 

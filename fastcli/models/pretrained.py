@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,9 @@ def _read_safetensors(path: Path) -> Mapping[Any, Any]:
 
 
 def _read_torch(path: Path) -> Mapping[Any, Any]:
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of pickle protocols; what is no tensor is refused all the same
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(loaded, Mapping):
         raise ValueError(f"it holds a {type(loaded).__name__}, not tensors by name")
     return next((loaded[key] for key in NESTED if isinstance(loaded.get(key), Mapping)), loaded)

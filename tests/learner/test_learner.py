@@ -189,11 +189,16 @@ def test_frozen_body_is_in_eval_and_keeps_its_statistics():
     norm = learner.model.body[1]
     assert torch.equal(norm.running_mean, torch.zeros(4))
     assert norm.weight.grad is None
-    learner.freeze(freeze_norms=False)
+    learner.freeze(norms="train")
     assert norm.weight.requires_grad
     assert not learner.model.body[0].weight.requires_grad
     learner.fit(1)
     assert not torch.equal(norm.running_mean, torch.zeros(4))
+    learner.unfreeze(norms="freeze")
+    assert [p.requires_grad for p in learner.model.parameters()] == [True, True, False, False, True, True]
+    statistics = norm.running_mean.clone()
+    learner.fit(1)
+    assert torch.equal(norm.running_mean, statistics)
     learner.unfreeze()
     assert all(p.requires_grad for p in learner.model.parameters())
 

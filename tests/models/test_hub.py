@@ -70,7 +70,7 @@ def test_a_server_that_never_answers_is_given_up(cache, monkeypatch):
 
     release = threading.Event()
     monkeypatch.setattr(hub, "REACH_SECONDS", 0.01)
-    monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: release.wait(10) or io.BytesIO())
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: io.BytesIO(bytes(release.wait(10))))
     with pytest.raises(DataError, match="no answer"):
         create_model("test_resnet", SMALL, 2)
     release.set()
