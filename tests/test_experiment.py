@@ -1,0 +1,130 @@
+"""From a YAML file to a run directory and back to predictions, on small pictures made here."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastcli import cli
+
+CONFIG = """
+experiment: {name: stripes, output: OUTPUT}
+data:
+  source: pictures
+  item_transforms: [{name: resize, size: 32}]
+  batch_transforms: [{name: aug_transforms, max_rotate: 5.0}]
+  batch_size: 8
+model: {name: test_resnet, pretrained: false}
+metrics: [accuracy]
+train: {recipe: fit_one_cycle, epochs: 2, lr: 0.01}
+runtime: {precision: fp32, channels_last: false}
+"""
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """A folder with two classes of striped pictures of several sizes, and a configuration."""
+    random = np.random.default_rng(0)
+    for k, name in enumerate(("across", "dö wn")):
+        folder = tmp_path / "pictures" / name
+        folder.mkdir(parents=True)
+        for i in range(20):
+            height, width = random.integers(36, 50, 2)
+            stripes = (
+                (np.indices((height, width))[k] // 4) % 2 * 200 + random.integers(0, 50, (height, width))
+            ).astype("uint8")
+            Image.fromarray(stripes).convert("RGB").save(folder / f"{i}.png")
+    (tmp_path / "stripes.yaml").write_text(CONFIG.replace("OUTPUT", str(tmp_path / "runs")), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def run(*words):
+    return cli.run([str(word) for word in words])
+
+
+def rows(folder):
+    """The rows of a run without what time changes."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in ("time", "img_per_s", "wait")} for line in lines]
+
+
+def test_train_predict_and_repeat(work, capsys):
+    assert run("train", "stripes.yaml", "--plain") == 0
+    out = capsys.readouterr().out
+    assert "stripes · test_resnet" in out
+    assert "accuracy" in out
+    assert "next: fastcli predict image.jpg" in out
+    latest = work / "runs" / "stripes" / "latest"
+    files = {path.relative_to(latest.resolve()).as_posix() for path in latest.resolve().rglob("*") if path.is_file()}
+    assert files >= {
+        "config.yaml", "config.resolved.yaml", "overrides.txt", "environment.json", "status.json", "classes.json",
+        "split.csv", "metrics.jsonl", "metrics.csv", "train.log", "README.md", "plots/history.png", "plots/lr.png",
+        "plots/batch_train.png", "checkpoints/index.json", "checkpoints/last.safetensors", "checkpoints/best.safetensors",
+    }  # fmt: skip
+    assert json.loads((latest / "classes.json").read_text(encoding="utf-8")) == ["across", "dö wn"]
+    assert json.loads((latest / "status.json").read_text())["state"] == "finished"
+
+    assert run("train", latest / "config.resolved.yaml", "--run-dir", work / "again", "-q") == 0
+    assert rows(work / "again") == rows(latest)
+
+    bad = work / "broken.png"
+    bad.write_bytes(b"no picture")
+    capsys.readouterr()
+    assert run("predict", latest, work / "pictures", bad, "--format", "csv", "-k", "2") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "path,label,score,label_2,score_2,error"
+    assert len(lines) == 42
+    assert "broken.png" in lines[-1]
+    assert run("predict", latest, bad, "--on-error", "fail") == 3
+
+
+def test_lr_find_suggests_and_applies(work, capsys):
+    assert run("lr-find", "stripes.yaml", "--steps", "40", "--apply") == 0
+    suggestions = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert set(suggestions) == {"valley", "slide", "minimum", "steep"}
+    assert all(float(rate) > 0 for rate in suggestions.values())
+    assert (work / "runs" / "stripes" / "lr_find.png").stat().st_size > 5_000
+    text = (work / "stripes.yaml").read_text()
+    assert f"lr: {float(suggestions['valley']):.3g}" in text
+    assert text.startswith("\nexperiment: {name: stripes")
+
+
+def test_smoke_and_dry_run(work, capsys):
+    assert run("train", "stripes.yaml", "--dry-run") == 0
+    assert "nothing written" in capsys.readouterr().err
+    assert not (work / "runs").exists()
+    assert run("train", "stripes.yaml", "--smoke", "--json") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["epoch"] for line in lines if "epoch" in line] == [0]
+
+
+@pytest.mark.parametrize(
+    ("override", "code", "words"),
+    [
+        ("data.batch_size=500", 2, "batch_size 500 is larger than the 32 training images"),
+        ("checkpoint.monitor=acuracy", 2, "did you mean 'accuracy'?"),
+        ("loss=mean_squared", 2, "mean_squared"),
+        ("model.name=resnet19", 2, "unknown model 'resnet19'"),
+        ("runtime.device=cuda:7", 2, "there is no device 'cuda:7'"),
+        ("optimizer={name: adam, lr: 0.5}", 2, "the learning rate is given twice"),
+        ("data.label={name: regex, pattern: '(png)'}", 3, "all 32 training images are of one class, 'png'"),
+    ],
+)
+def test_mistakes_of_meaning_are_told(work, capsys, override, code, words):
+    import re
+
+    assert run("train", "stripes.yaml", override) == code
+    assert re.search(words.replace("?", "\\?"), capsys.readouterr().err)
+    assert not (work / "runs").exists()
+
+
+def test_help_imports_nothing_heavy():
+    heavy = ["torch", "torchvision", "timm", "pydantic", "rich", "numpy", "yaml"]
+    code = f"import sys\nfrom fastcli import cli\ncli.run(['--help'])\nassert not set({heavy}) & set(sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "lr-find" in shown
