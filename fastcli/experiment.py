@@ -25,7 +25,6 @@ from fastcli.data.blocks import Block, CategoryBlock, ImageBlock, MultiCategoryB
 from fastcli.data.datablock import DataBlock, Datasets
 from fastcli.data.download import home, resolve_source
 from fastcli.data.loaders import DataLoaders
-from fastcli.data.progress import Progress
 from fastcli.data.splitters import guess_layout
 from fastcli.errors import ConfigError, DataError, Stopped, did_you_mean
 from fastcli.events import Callback
@@ -183,19 +182,18 @@ def epochs_of(params: Mapping[str, Any]) -> int:
     return int(params["epochs"]) + int(params.get("freeze_epochs", 0))
 
 
-def build(config: Config, *, max_batches: int | None = None, progress: Progress | None = None) -> Experiment:
+def build(config: Config, *, max_batches: int | None = None) -> Experiment:
     """The experiment that `config` describes; with `max_batches` a smoke run: one epoch, and that many batches of it.
 
-    `progress` hears of the bytes of a download. Raises ConfigError with the key at fault, or DataError. Nothing is
-    written but to the data and probe caches.
+    Raises ConfigError with the key at fault, or DataError. Nothing is written but to the data and probe caches.
     """
     load_components()
-    return _Builder(config, max_batches, progress).build()
+    return _Builder(config, max_batches).build()
 
 
 class _Builder:
-    def __init__(self, config: Config, max_batches: int | None, progress: Progress | None) -> None:
-        self.config, self.max_batches, self.progress = config, max_batches, progress
+    def __init__(self, config: Config, max_batches: int | None) -> None:
+        self.config, self.max_batches = config, max_batches
         self.parts = Parts(config)
 
     def build(self) -> Experiment:
@@ -221,7 +219,7 @@ class _Builder:
 
     def _datasets(self) -> Datasets:
         data = self.config.data
-        source = resolve_source(data.source, progress=self.progress)
+        source = resolve_source(data.source)
         find = self.parts.one("data.items", data.items, "csv_rows" if source.kind == "csv" else "image_files")
         items = find(source.path)
         label, split = guess_layout(items, source.path)

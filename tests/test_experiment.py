@@ -64,7 +64,8 @@ def test_train_predict_and_repeat(work, capsys):
     assert files >= {
         "config.yaml", "config.resolved.yaml", "overrides.txt", "environment.json", "status.json", "classes.json",
         "split.csv", "metrics.jsonl", "metrics.csv", "train.log", "README.md", "plots/history.png", "plots/lr.png",
-        "plots/batch_train.png", "checkpoints/index.json", "checkpoints/last.safetensors", "checkpoints/best.safetensors",
+        "plots/batch_train.png",
+        "checkpoints/index.json", "checkpoints/last.safetensors", "checkpoints/best.safetensors",
     }  # fmt: skip
     assert json.loads((latest / "classes.json").read_text(encoding="utf-8")) == ["across", "dö wn"]
     assert json.loads((latest / "status.json").read_text())["state"] == "finished"

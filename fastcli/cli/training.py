@@ -35,11 +35,14 @@ def find_config(words: Sequence[str], values: Mapping[str, Any]) -> LoadedConfig
 def build_or_explain(loaded: LoadedConfig, *, max_batches: int | None = None) -> Experiment:
     """The experiment; an error about a key is shown with its line, as the loader's errors are."""
     from fastcli.cli.downloads import show_progress
+    from fastcli.data.download import resolve_source
+
+    with show_progress() as progress:
+        resolve_source(loaded.config.data.source, progress=progress)  # before torch comes: missing data is told at once
     from fastcli.experiment import build
 
     try:
-        with show_progress() as progress:
-            return build(loaded.config, max_batches=max_batches, progress=progress)
+        return build(loaded.config, max_batches=max_batches)
     except ConfigError as error:
         raise loaded.explain(error) from None
 
