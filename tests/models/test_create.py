@@ -110,7 +110,7 @@ def test_concat_head_pools_like_fastai_where_timm_averages_and_else_as_timm_does
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
-@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit", "test_convnext", "vgg11"])
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit", "test_convnext", "test_mambaout"])
 def test_a_linear_head_goes_back_into_timm(name, channels):
     model = create_model(name, InputInfo(channels, (64, 64)), 4, pretrained=False, head="linear").eval()
     sizes = {"img_size": 64} if name == "test_vit" else {}

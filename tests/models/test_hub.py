@@ -2,6 +2,7 @@ import hashlib
 import io
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -115,8 +116,7 @@ def test_weights_at_a_plain_address_are_downloaded_once_and_kept(cache, monkeypa
 
     def download(url, path, hash_prefix):
         asked.append((url, hash_prefix))
-        with open(path, "wb") as file:
-            file.write(content)
+        Path(path).write_bytes(content)
 
     monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: io.BytesIO())
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)

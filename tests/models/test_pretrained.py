@@ -137,7 +137,7 @@ class Evil:
 
 def test_a_checkpoint_that_would_run_code_is_not_opened(tmp_path):
     path = tmp_path / "evil.pth"
-    path.write_bytes(pickle.dumps({"weight": Evil()}))
+    path.write_bytes(pickle.dumps({"weight": Evil()}, protocol=2))
     torch.save({"weight": Evil()}, tmp_path / "evil.pt")
     for name in ("evil.pth", "evil.pt"):
         with pytest.raises(DataError, match="could run code"):
