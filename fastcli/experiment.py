@@ -6,9 +6,10 @@ was left open (`null`, `auto`, a default) is resolved once and stored, so that `
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,8 @@ class Experiment:
         self._write_start(run)
         self.learner.callbacks += [*callbacks, *self._recording(run), StopOnSignal()]
         try:
-            self.recipe(self.learner)
+            with determinism(self.config.runtime.deterministic, self.learner.device):
+                self.recipe(self.learner)
         except BaseException as error:
             self._end_early(run, error)
             raise
@@ -169,6 +171,18 @@ class Experiment:
             predict=f"fastcli predict {run.shown} image.jpg",
             tags=self.config.experiment.tags,
         )
+
+
+@contextlib.contextmanager
+def determinism(mode: str, device: torch.device) -> Iterator[None]:
+    """Operations that may differ from run to run are refused with `strict`, and warned of with `warn` on a GPU."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    wanted = mode == "strict" or (mode == "warn" and device.type == "cuda")
+    torch.use_deterministic_algorithms(wanted or before[0], warn_only=mode != "strict")
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 def epochs_of(params: Mapping[str, Any]) -> int:
@@ -377,6 +391,8 @@ class _Builder:
 
     def _device(self) -> torch.device:
         name = self.config.runtime.device
+        if self.config.runtime.devices > 1:
+            raise ConfigError("training on several devices is not built yet", hint="use 1", key="runtime.devices")
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         device = torch.device(name)
@@ -397,6 +413,8 @@ class _Builder:
         )  # fmt: skip
         self.parts.resolved |= {"runtime.precision": choice.precision, "runtime.channels_last": choice.channels_last}
         self.parts.resolved["runtime.compile"] = runtime.compile is True
+        if runtime.compile is True:
+            model.compile()
         return choice
 
     def _precision_callbacks(self, choice: Choice) -> list[Callback]:

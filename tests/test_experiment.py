@@ -111,6 +111,7 @@ def test_smoke_and_dry_run(work, capsys):
         ("checkpoint.monitor=acuracy", 2, "did you mean 'accuracy'?"),
         ("loss=mean_squared", 2, "mean_squared"),
         ("model.name=resnet19", 2, "unknown model 'resnet19'"),
+        ("runtime.devices=2", 2, "several devices is not built yet"),
         ("runtime.device=cuda:7", 2, "there is no device 'cuda:7'"),
         ("optimizer={name: adam, lr: 0.5}", 2, "the learning rate is given twice"),
         ("data.label={name: regex, pattern: '(png)'}", 3, "all 32 training images are of one class, 'png'"),
