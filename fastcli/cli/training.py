@@ -40,11 +40,15 @@ def build_or_explain(loaded: LoadedConfig, *, max_batches: int | None = None) ->
     with show_progress() as progress:
         resolve_source(loaded.config.data.source, progress=progress)  # before torch comes: missing data is told at once
     from fastcli.experiment import build
+    from fastcli.learner.allocator import keep_freed_memory
 
     try:
-        return build(loaded.config, max_batches=max_batches)
+        experiment = build(loaded.config, max_batches=max_batches)
     except ConfigError as error:
         raise loaded.explain(error) from None
+    if experiment.learner.device.type == "cpu":
+        keep_freed_memory()  # here and not in the library: it is a setting of the whole process, and this one is ours
+    return experiment
 
 
 def given_text(loaded: LoadedConfig) -> str:
