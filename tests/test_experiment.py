@@ -125,6 +125,60 @@ def test_mistakes_of_meaning_are_told(work, capsys, override, code, words):
     assert not (work / "runs").exists()
 
 
+def test_the_last_line_names_the_epoch_of_a_best_that_is_not_the_last(work, capsys):
+    from types import SimpleNamespace
+
+    from fastcli.cli.screen import Reporter
+    from fastcli.run.directory import NullRun
+
+    best = {"epoch": 0, "accuracy": 0.9}
+    for history, expected in ((["row"], "· accuracy 0.9000 ·"), (["row", "row"], "· best, epoch 0: accuracy 0.9000 ·")):
+        learner = SimpleNamespace(history=history, metrics=[SimpleNamespace(name="accuracy")])
+        experiment = SimpleNamespace(best=best, learner=learner, monitor="valid_loss")
+        Reporter(experiment, NullRun(), "x").end()
+        assert expected in capsys.readouterr().out
+
+
+def write_table(work, rows):
+    lines = [f"pictures/{name}/{i}.png,{value(name, i)}" for name, i, value in rows]
+    (work / "labels.csv").write_text("path,label\n" + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("target", "label", "value", "columns"),
+    [
+        ("multi_category", "{name: column, delimiter: '|'}", lambda name, i: f"{name}|even" if i % 2 == 0 else name,
+         ["path", "label", "score", "error"]),
+        ("regression", "{name: column}", lambda name, i: i / 20, ["path", "value", "error"]),
+    ],
+)  # fmt: skip
+def test_several_labels_and_numbers_from_a_table(work, capsys, target, label, value, columns):
+    write_table(work, [(name, i, value) for name in ("across", "dö wn") for i in range(20)])
+    words = ["data.source=labels.csv", f"data.target={target}", f"data.label={label}", "metrics=null", "train.epochs=1"]
+    assert run("train", "stripes.yaml", *words, "-q") == 0
+    capsys.readouterr()
+    picture = "pictures/across/0.png"
+    assert run("predict", work / "runs" / "stripes" / "latest", picture, "--format", "json", "--threshold", "0") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert list(row) == columns
+    if target == "regression":
+        assert isinstance(row["value"], float)
+    else:
+        assert row["label"] == "across|dö wn|even"
+
+
+def test_augmented_views_change_the_scores_but_are_the_same_each_time(work, capsys):
+    assert run("train", "stripes.yaml", "train.epochs=1", "-q") == 0
+
+    def scores(*words):
+        capsys.readouterr()
+        assert run("predict", work / "runs" / "stripes" / "latest", "pictures", "--format", "json", *words) == 0
+        return [row["score"] for row in json.loads(capsys.readouterr().out)]
+
+    assert scores("--tta", "3") == scores("--tta", "3")
+    assert scores("--tta", "3") != scores()
+
+
 def test_help_imports_nothing_heavy():
     heavy = ["torch", "torchvision", "timm", "pydantic", "rich", "numpy", "yaml"]
     code = f"import sys\nfrom fastcli import cli\ncli.run(['--help'])\nassert not set({heavy}) & set(sys.modules)"

@@ -54,10 +54,12 @@ class Reporter:
 
         best, metrics = self.experiment.best or {}, self.experiment.learner.metrics
         name = metrics[0].name if metrics else self.experiment.monitor
+        last = best.get("epoch") == len(self.experiment.learner.history) - 1
+        shown = name if last else f"best, epoch {best.get('epoch')}: {name}"
         for screen in (self.screen, self.log):
             screen.line(final_line(
                 seconds=time.perf_counter() - self.started, run=self.run.shown,
-                figure=(name, best[name]) if name in best else None, width=screen.width,
+                figure=(shown, best[name]) if name in best else None, width=screen.width,
             ))  # fmt: skip
 
     def _facts(self) -> dict[str, Any]:
