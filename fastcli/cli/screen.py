@@ -11,8 +11,8 @@ from fastcli.cli import console
 
 if TYPE_CHECKING:
     from fastcli.events import Callback
-    from fastcli.experiment import Experiment
     from fastcli.run.directory import Run
+    from fastcli.training import Experiment
 
 
 class Reporter:

@@ -12,7 +12,7 @@ from fastcli.cli.config import ConfigFile, Overrides
 
 if TYPE_CHECKING:
     from fastcli.config.load import LoadedConfig
-    from fastcli.experiment import Experiment
+    from fastcli.training import Experiment
 
 SMOKE_BATCHES = 2
 

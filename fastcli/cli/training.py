@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fastcli.config.load import LoadedConfig
-    from fastcli.experiment import Experiment
+    from fastcli.training import Experiment
 
 
 def find_config(words: Sequence[str], values: Mapping[str, Any]) -> LoadedConfig:

@@ -1,0 +1,176 @@
+"""Experiment: everything one training needs, and how it is run, recorded and reported."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fastcli.callbacks.checkpoint import Checkpoint, WriteMetrics
+from fastcli.callbacks.stop import Best, StopOnSignal, direction
+from fastcli.config.dump import dump
+from fastcli.config.models import Config
+from fastcli.data.datablock import Datasets
+from fastcli.data.loaders import DataLoaders
+from fastcli.errors import Stopped
+from fastcli.events import Callback
+from fastcli.learner.learner import Learner
+from fastcli.learner.lr_find import LRFind, lr_find
+from fastcli.learner.probe import Choice
+from fastcli.models.create import describe
+from fastcli.report.card import model_card
+from fastcli.report.training import plot_batch, plot_training
+from fastcli.run.checkpoint import Checkpoints
+from fastcli.run.directory import Run
+
+
+@dataclass
+class Experiment:
+    """Everything a training needs, built from one configuration."""
+
+    config: Config
+    """With every value resolved."""
+    datasets: Datasets
+    loaders: DataLoaders
+    learner: Learner
+    recipe: Callable[[Learner], None]
+    choice: Choice
+    """Precision and layout, and why."""
+    monitor: str
+    n_out: int
+    """Outputs of the model."""
+
+    def train(self, run: Run, callbacks: Sequence[Callback] = ()) -> list[dict[str, Any]]:
+        """Run the recipe, recorded in `run`, with these callbacks besides; returns one row per epoch.
+
+        Whatever ends the training early is told in the run's status before it is raised.
+        """
+        self._write_start(run)
+        self.learner.callbacks += [*callbacks, *self._recording(run), StopOnSignal()]
+        try:
+            with determinism(self.config.runtime.deterministic, self.learner.device):
+                self.recipe(self.learner)
+        except BaseException as error:
+            self._end_early(run, error)
+            raise
+        self._report(run)
+        run.finish()
+        return self.learner.history
+
+    def lr_find(self, **options: Any) -> LRFind:
+        """The learning-rate curve of the phase that the recipe begins with, everything left as it was."""
+        begins_frozen = self.config.train.params.get("freeze_epochs", 0) > 0
+        if begins_frozen:
+            self.learner.freeze(norms="follow" if self.config.train.params["freeze_bn"] else "train")
+        try:
+            return lr_find(self.learner, **options)
+        finally:
+            if begins_frozen:
+                self.learner.unfreeze()
+
+    def _end_early(self, run: Run, error: BaseException) -> None:
+        if isinstance(error, Stopped):
+            run.update_status(state="interrupted", exit_code=error.exit_code)
+            self._report(run)
+        else:
+            code = getattr(error, "exit_code", 1)
+            run.update_status(state="failed", error=f"{type(error).__name__}: {error}", exit_code=code)
+            run.log("".join(traceback.format_exception(error)))
+
+    def _recording(self, run: Run) -> list[Callback]:
+        keep, mode = self.config.checkpoint, direction(self.monitor, self.learner.metrics)
+        store = Checkpoints(run.checkpoints, keep.keep_best, keep.keep_last, lower_is_better=mode == "min")
+        about = {"input": vars(self.loaders.input), "n_out": self.n_out}
+        return [
+            WriteMetrics(run, Best(self.monitor, mode)),
+            Checkpoint(store, self.monitor, every_minutes=keep.every_minutes, about=about),
+        ]
+
+    def _write_start(self, run: Run) -> None:
+        run.write_environment(str(self.learner.device))
+        plot_batch(run, self.loaders)
+        if self.loaders.target.classes:
+            run.write_classes(self.loaders.target.classes)
+        run.write_split(self.datasets.split_rows())
+        run.update_status(epochs=self.total_epochs)
+
+    def _report(self, run: Run) -> None:
+        plot_training(run, self.learner, self.monitor, lower_is_better=self.lower_is_better)
+        if best := self.best:
+            run.write_card(self._card(run, best))
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether less of the monitored figure is better."""
+        return direction(self.monitor, self.learner.metrics) == "min"
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of the whole recipe."""
+        return epochs_of(self.config.train.params)
+
+    @property
+    def total_steps(self) -> int:
+        """Training batches of the whole recipe."""
+        return self.total_epochs * len(self.loaders.train)
+
+    def try_step(self) -> float:
+        """Seconds of one forward and backward pass of the whole model; nothing is changed by it."""
+        *inputs, targets = self.loaders.one_batch()
+        started = time.perf_counter()
+        self.learner.loss_fn(self.learner.model(*inputs), targets).backward()
+        self.learner.model.zero_grad()
+        return time.perf_counter() - started
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The row of the best epoch by the monitored figure, or None before the first."""
+        tracker, best = Best(self.monitor, direction(self.monitor, self.learner.metrics)), None
+        for row in self.learner.history:
+            best = row if tracker.improved(row) or best is None else best
+        return best
+
+    def _card(self, run: Run, best: Mapping[str, Any]) -> str:
+        figures = {"valid_loss": best["valid_loss"]} | {m.name: best[m.name] for m in self.learner.metrics}
+        train, valid = self.loaders.train.n, self.loaders.valid.n
+        return model_card(
+            name=self.config.experiment.name or run.name,
+            model=self.config.model.name,
+            data={"source": self.config.data.source, "training images": train, "validation images": valid},
+            figures=figures,
+            config=dump(self.config),
+            environment=run.read_environment(),
+            classes=self.loaders.target.classes,
+            parameters=describe(self.learner.model)[0],
+            epoch=best["epoch"],
+            predict=f"fastcli predict {run.shown} image.jpg",
+            tags=self.config.experiment.tags,
+        )
+
+
+@contextlib.contextmanager
+def determinism(mode: str, device: torch.device) -> Iterator[None]:
+    """Operations that may differ from run to run are refused with `strict`, and warned of with `warn` on a GPU."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    wanted = mode == "strict" or (mode == "warn" and device.type == "cuda")
+    torch.use_deterministic_algorithms(wanted or before[0], warn_only=mode != "strict")
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+def epochs_of(params: Mapping[str, Any]) -> int:
+    """Epochs that a recipe with these parameters runs.
+
+    >>> epochs_of({"epochs": 2, "freeze_epochs": 1}), epochs_of({"cycles": 2, "cycle_len": 1, "cycle_mult": 2})
+    (3, 3)
+    """
+    if "cycles" in params:
+        return sum(params["cycle_len"] * params["cycle_mult"] ** k for k in range(params["cycles"]))
+    return int(params["epochs"]) + int(params.get("freeze_epochs", 0))
