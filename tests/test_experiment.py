@@ -134,9 +134,22 @@ def test_the_last_line_names_the_epoch_of_a_best_that_is_not_the_last(work, caps
     best = {"epoch": 0, "accuracy": 0.9}
     for history, expected in ((["row"], "· accuracy 0.9000 ·"), (["row", "row"], "· best, epoch 0: accuracy 0.9000 ·")):
         learner = SimpleNamespace(history=history, metrics=[SimpleNamespace(name="accuracy")])
-        experiment = SimpleNamespace(best=best, learner=learner, monitor="valid_loss")
+        loaders = SimpleNamespace(train=SimpleNamespace(stores=[]))
+        experiment = SimpleNamespace(best=best, learner=learner, monitor="valid_loss", loaders=loaders)
         Reporter(experiment, NullRun(), "x").end()
         assert expected in capsys.readouterr().out
+
+
+def test_pictures_that_are_skipped_are_listed_and_counted(work, capsys):
+    broken = work / "pictures" / "across" / "0.png"
+    broken.write_bytes(broken.read_bytes()[:100])
+    assert run("train", "stripes.yaml", "--plain") == 3
+    assert "0.png" in capsys.readouterr().err
+    assert run("train", "stripes.yaml", "data.on_bad_image=skip", "--plain") == 0
+    out = capsys.readouterr().out
+    assert "left out 1 of 40 images that cannot be read:" in out
+    assert "0.png" in out
+    assert "left out 1 of 40" in (work / "runs" / "stripes" / "latest" / "train.log").read_text(encoding="utf-8")
 
 
 def write_table(work, rows):

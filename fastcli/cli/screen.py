@@ -54,13 +54,24 @@ class Reporter:
 
         best, metrics = self.experiment.best or {}, self.experiment.learner.metrics
         name = metrics[0].name if metrics else self.experiment.monitor
+        skipped = self._skipped()
         last = best.get("epoch") == len(self.experiment.learner.history) - 1
         shown = name if last else f"best, epoch {best.get('epoch')}: {name}"
         for screen in (self.screen, self.log):
+            for line in skipped:
+                screen.line(line)
             screen.line(final_line(
                 seconds=time.perf_counter() - self.started, run=self.run.shown,
                 figure=(shown, best[name]) if name in best else None, width=screen.width,
             ))  # fmt: skip
+
+    def _skipped(self) -> list[str]:
+        """The pictures that `on_bad_image: skip` left out: how many, and each with its reason."""
+        bad = {i: reason for store in self.experiment.loaders.train.stores for i, reason in store.bad.items()}
+        if not bad:
+            return []
+        n = len(self.experiment.datasets.items)
+        return [f"left out {len(bad):,} of {n:,} images that cannot be read:", *(f"  {bad[i]}" for i in sorted(bad))]
 
     def _facts(self) -> dict[str, Any]:
         from fastcli.models.create import describe
