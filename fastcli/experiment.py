@@ -7,6 +7,7 @@ was left open (`null`, `auto`, a default) is resolved once and stored, so that `
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from fastcli.learner.probe import Choice, choose_precision
 from fastcli.losses import default_loss
 from fastcli.metrics import Metric, default_metrics
 from fastcli.models.create import architecture_config, create_model
+from fastcli.models.finetune import InputConfig
 from fastcli.registry import REGISTRIES
 from fastcli.training import Experiment
 from fastcli.transforms.batch import BatchPipeline
@@ -71,6 +73,11 @@ class _Builder:
         recipe = self._recipe()
         monitor = self._monitor(metrics)
         return Experiment(self.parts.config(), datasets, loaders, learner, recipe, choice, monitor, loss_fn.n_out)
+
+    @cached_property
+    def _architecture(self) -> InputConfig | None:
+        """What pictures the timm architecture was trained on; None for other models."""
+        return architecture_config(self.config.model.name)
 
     # Data.
 
@@ -117,8 +124,8 @@ class _Builder:
 
     def _loaders(self, datasets: Datasets, device: torch.device) -> DataLoaders:
         data = self.config.data
-        size = architecture_config(self.config.model.name)
-        default = [Component.model_validate({"name": "resize", "size": size.size[0] if size else DEFAULT_SIZE})]
+        known = self._architecture
+        default = [Component.model_validate({"name": "resize", "size": known.size[0] if known else DEFAULT_SIZE})]
         shown = data.item_transforms if data.item_transforms is not None else self._default_items(datasets, default)
         loaders = datasets.dataloaders(
             self.parts.several("data.item_transforms", shown),
@@ -147,13 +154,13 @@ class _Builder:
     def _normalize(self) -> Any:
         """The normalisation, or how to find it; `auto` is the pretrained model's, or else the data's."""
         data, model = self.config.data, self.config.model
+        channels = 1 if data.input == "image_bw" else 3
         if not isinstance(data.normalize, str):
             return Normalize(data.normalize.mean, data.normalize.std)
         if data.normalize == "auto":
-            known = architecture_config(model.name)
-            pretrained = known is not None and model.params.get("pretrained", True) is not False
-            return Normalize(known.mean, known.std) if known is not None and pretrained else "dataset"
-        return {"imagenet": IMAGENET, "dataset": "dataset", "none": None}[data.normalize]
+            known, pretrained = self._architecture, model.params.get("pretrained", True) is not False
+            return Normalize(known.mean, known.std).for_channels(channels) if known and pretrained else "dataset"
+        return {"imagenet": IMAGENET.for_channels(channels), "dataset": "dataset", "none": None}[data.normalize]
 
     def _note_data(self, loaders: DataLoaders) -> None:
         normalize, stores = loaders.train.batches.normalize, loaders.train.stores

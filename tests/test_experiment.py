@@ -140,6 +140,35 @@ def test_the_last_line_names_the_epoch_of_a_best_that_is_not_the_last(work, caps
         assert expected in capsys.readouterr().out
 
 
+@pytest.fixture
+def weights(tmp_path):
+    """Weights of a small timm model, as a file."""
+    import timm
+    from safetensors.torch import save_file
+
+    path = tmp_path / "weights.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize("override", ["data.normalize=auto", "data.normalize=imagenet", "data.normalize=dataset"])
+def test_a_pretrained_model_takes_grey_pictures(work, weights, override):
+    words = ["data.input=image_bw", f"model.pretrained={weights}", override, "train={recipe: fine_tune}", "-q"]
+    assert run("train", "stripes.yaml", *words) == 0
+    resolved = (work / "runs" / "stripes" / "latest" / "config.resolved.yaml").read_text(encoding="utf-8")
+    mean = load_yaml(resolved)["data"]["normalize"]["mean"]
+    assert len(mean) == 1
+    if "imagenet" in override:
+        assert mean[0] == pytest.approx(0.449)
+    assert run("predict", work / "runs" / "stripes" / "latest", "pictures/across/0.png") == 0
+
+
+def load_yaml(text):
+    import yaml
+
+    return yaml.safe_load(text)
+
+
 def test_pictures_that_are_skipped_are_listed_and_counted(work, capsys):
     broken = work / "pictures" / "across" / "0.png"
     broken.write_bytes(broken.read_bytes()[:100])

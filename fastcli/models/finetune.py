@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain, cycle, islice
+from itertools import chain
 from typing import Any
 
 from torch import Tensor, nn
 
 from fastcli.errors import FastcliError
 from fastcli.models.pretrained import WeightsReport
+from fastcli.transforms.normalize import Normalize
 
 EARLY_SHARE = 0.6
 """The share of a convolutional body's stages that form the first group: fastai's stem, layer1, layer2 of a resnet."""
@@ -36,19 +37,15 @@ def input_config(config: Mapping[str, Any], channels: int = 3) -> InputConfig:
     (0.5,)
     """
     size = config.get("input_size") or (3, 224, 224)
+    given = Normalize(config.get("mean") or (0.5, 0.5, 0.5), config.get("std") or (0.5, 0.5, 0.5))
+    statistics = given.for_channels(channels)
     return InputConfig(
-        mean=_for_channels(config.get("mean") or (0.5, 0.5, 0.5), channels),
-        std=_for_channels(config.get("std") or (0.5, 0.5, 0.5), channels),
+        mean=statistics.mean,
+        std=statistics.std,
         size=(int(size[1]), int(size[2])),
         interpolation=str(config.get("interpolation") or "bicubic"),
         crop_pct=float(config.get("crop_pct") or 1.0),
     )
-
-
-def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    if channels == 1:
-        return (sum(values) / len(values),)
-    return tuple(float(value) for value in islice(cycle(values), channels))
 
 
 class FineTuneModel(nn.Module):
