@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fastcli.data.encoders import Categorize, Encoder, LabelEncoder, MultiCategorize, OpenImage, ToNumbers
+from fastcli.data.encoders import Categorize, Encoder, MultiCategorize, OpenImage, ToNumbers
 
 
 @dataclass(frozen=True)
@@ -14,11 +14,6 @@ class Block:
     """One part of a sample."""
 
     encoder: Encoder
-
-    @property
-    def is_label(self) -> bool:
-        """Whether this is a label, held as a tensor, and not a picture, held in a store."""
-        return isinstance(self.encoder, LabelEncoder)
 
 
 def ImageBlock(mode: Literal["RGB", "L"] = "RGB") -> Block:  # noqa: N802 - fastai's name

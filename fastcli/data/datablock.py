@@ -14,7 +14,7 @@ from torch import Tensor
 from fastcli.data.blocks import Block, CategoryBlock, ImageBlock
 from fastcli.data.encoders import LabelEncoder
 from fastcli.data.items import image_files, item_path
-from fastcli.data.labellers import parent
+from fastcli.data.labellers import label_all, parent
 from fastcli.data.loaders import DataLoaders, Loader, Sampler, class_weights
 from fastcli.data.split_file import SplitRow, relative_name, split_rows
 from fastcli.data.splitters import random as random_split
@@ -55,7 +55,7 @@ class DataBlock:
         if not items:
             raise DataError(f"no items in {source}")
         getters = self._getters()
-        values = [list(map(getter, items)) if getter else items for getter in getters]
+        values = [label_all(items, getter) if getter else items for getter in getters]
         train, valid = self.splitter(items, values[-1])
         root = Path(source) if isinstance(source, (str, Path)) else None
         used = sorted({*train, *valid})  # a splitter may leave items out, such as a test folder

@@ -61,7 +61,6 @@ class Loader:
         self.device, self.name_of = torch.device(device), name_of
         self.epoch = 0
         self.max_batches: int | None = None
-        self.current: Batch | None = None
 
     def __len__(self) -> int:
         return len(self._bounds())
@@ -105,7 +104,6 @@ class Loader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         for batch, elements in self._assembled(self.plan(self.epoch)):
-            self.current = batch
             if len(elements[0]):
                 yield self._to_device(batch, elements)
 

@@ -70,7 +70,6 @@ class Learner:
         loss_fn: Callable[..., Tensor],
         optimizer: Callable[[Any], torch.optim.Optimizer] = adam,
         *,
-        lr: float = 1e-3,
         metrics: Sequence[Metric] = (),
         callbacks: Sequence[Callback] = (),
         device: torch.device | str | None = None,
@@ -82,7 +81,7 @@ class Learner:
         self.device = torch.device(device if device is not None else getattr(self.train_loader, "device", "cpu"))
         self.model = model.to(self.device)
         self.loss_fn = loss_fn.to(self.device) if isinstance(loss_fn, nn.Module) else loss_fn
-        self.optimizer_fn, self.lr, self.metrics, self.seed = optimizer, lr, list(metrics), seed
+        self.optimizer_fn, self.metrics, self.seed = optimizer, list(metrics), seed
         self.callbacks: list[Callback] = [Recorder(), *callbacks]
         self.layer_groups: list[list[nn.Parameter]] = [list(group) for group in layer_groups(model)]
         self.optimizer: torch.optim.Optimizer | None = None
@@ -90,7 +89,7 @@ class Learner:
         self.history: list[dict[str, Any]] = []
         self.scores: dict[str, float] = {}
         self.global_epoch = self.global_step = self.epoch = self.epochs = self.step = self.iteration = 0
-        self.batch_index = self.frozen = 0
+        self.batch_index = 0
         self.training = self.epoch_done = False
         self._handlers: dict[str, list[Callable[[Learner], None]]] = handlers([])
 
@@ -248,7 +247,7 @@ class Learner:
             for parameter in group:
                 follows = norms == "follow" or id(parameter) not in special or head
                 parameter.requires_grad_(i >= n if follows else norms == "train")
-        self.frozen, self.optimizer = n, None
+        self.optimizer = None
 
     def freeze(self, *, norms: Norms = "follow") -> None:
         """Train the last layer group (the head) alone."""

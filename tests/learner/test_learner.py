@@ -148,7 +148,7 @@ def test_a_callback_may_rewrite_the_batch_and_the_prediction():
 
 
 def test_history_holds_means_over_samples():
-    learner = make(lr=0.0)
+    learner = make()
     learner.fit(2)
     first, second = learner.history
     assert (first["epoch"], second["epoch"]) == (0, 1)
