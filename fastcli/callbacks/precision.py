@@ -11,6 +11,11 @@ from fastcli.events import Callback
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which a model runs in `precision`; with `fp32` it changes nothing."""
+    return torch.autocast(device.type, dtype=DTYPES.get(precision), enabled=precision in DTYPES)
+
+
 class MixedPrecision(Callback):
     """Runs the model under autocast in `bf16` or `fp16`; the latter with a gradient scaler. Weights stay fp32."""
 
@@ -21,13 +26,13 @@ class MixedPrecision(Callback):
         self.scaler: torch.amp.GradScaler | None = None
 
     def before_fit(self, learner: Any) -> None:
-        learner.forward_context = torch.autocast(learner.device.type, dtype=DTYPES[self.precision])
+        learner.forward_context = autocast(learner.device, self.precision)
         if self.precision == "fp16":
             self.scaler = self.scaler or torch.amp.GradScaler(learner.device.type)
             learner.optimizer_step = lambda: self._scaled_step(learner)
 
     def before_validate(self, learner: Any) -> None:
-        learner.forward_context = torch.autocast(learner.device.type, dtype=DTYPES[self.precision])
+        learner.forward_context = autocast(learner.device, self.precision)
 
     def before_backward(self, learner: Any) -> None:
         if self.scaler is not None:

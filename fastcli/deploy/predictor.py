@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcli.callbacks.precision import DTYPES
+from fastcli.callbacks.precision import autocast
 from fastcli.components import load_components
 from fastcli.config.load import load
 from fastcli.config.models import Config
@@ -108,11 +107,9 @@ class Predictor:
             logits = self.model(inputs).float()
         return probabilities(logits, self.config.data.target, len(self.classes)).cpu()
 
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        precision = self.config.runtime.precision
-        if precision in DTYPES and self.device.type == torch.device(self.config.runtime.device).type:
-            return torch.autocast(self.device.type, dtype=DTYPES[precision])
-        return contextlib.nullcontext()
+    def _autocast(self) -> torch.autocast:
+        trained_here = self.device.type == torch.device(self.config.runtime.device).type
+        return autocast(self.device, self.config.runtime.precision if trained_here else "fp32")
 
 
 def usable_device(trained_on: str) -> str:

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastcli import __version__
-from fastcli.run.files import atomic_write, make_directory
+from fastcli.callbacks.precision import autocast
+from fastcli.errors import FastcliError
+from fastcli.run.files import make_directory, read_json, write_json
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Candidate = tuple[Precision, bool]
@@ -44,7 +46,6 @@ pretrained weights, 0.99 for ResNets, ConvNeXt and ViT from scratch. Wrong kerne
 """
 LOSS_SCALE = {"fp32": 1.0, "bf16": 1.0, "fp16": 1024.0}
 """Keeps small gradients from vanishing in fp16, as the gradient scaler will; a cosine does not see it."""
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class _Trials:
 
     def _step(self, inputs: Tensor, precision: Precision) -> Tensor:
         self.model.zero_grad()
-        with torch.autocast(self.device.type, dtype=DTYPES.get(precision), enabled=precision != "fp32"):
+        with autocast(self.device, precision):
             logits: Tensor = self.model(inputs)
             loss = self.loss_fn(logits, self.targets)
         (loss * LOSS_SCALE[precision]).backward()  # type: ignore[no-untyped-call]
@@ -226,8 +227,8 @@ def _recall(memory: Path | None, key: str, candidates: list[Candidate]) -> Choic
 
 def _read(memory: Path | None) -> dict[str, Any]:
     try:
-        known = json.loads(memory.read_text(encoding="utf-8")) if memory is not None else {}
-    except (OSError, ValueError):
+        known = read_json(memory) if memory is not None else {}
+    except FastcliError:  # missing or damaged: it is made anew
         return {}
     return known if isinstance(known, dict) else {}
 
@@ -235,4 +236,4 @@ def _read(memory: Path | None) -> dict[str, Any]:
 def _remember(memory: Path | None, key: str, choice: Choice) -> None:
     if memory is not None:
         make_directory(memory.parent)
-        atomic_write(memory, json.dumps({**_read(memory), key: asdict(choice)}, indent=1))
+        write_json(memory, {**_read(memory), key: asdict(choice)})
