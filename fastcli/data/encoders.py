@@ -94,8 +94,11 @@ class Categorize(LabelEncoder):
 
     def info(self, values: Sequence[Any]) -> TargetInfo:
         """Kind `category`, with the training items per class."""
-        counts = Counter(str(value) for value in values)
-        return TargetInfo("category", len(self.classes), self.classes, tuple(counts[name] for name in self.classes))
+        return self._counted("category", [str(value) for value in values])
+
+    def _counted(self, kind: str, names: Iterable[str]) -> TargetInfo:
+        counts = Counter(names)
+        return TargetInfo(kind, len(self.classes), self.classes, tuple(counts[name] for name in self.classes))
 
 
 class MultiCategorize(Categorize):
@@ -124,10 +127,7 @@ class MultiCategorize(Categorize):
 
     def info(self, values: Sequence[Any]) -> TargetInfo:
         """Kind `multi_category`, with the training items per class."""
-        counts = Counter(name for names in values for name in _names(names))
-        return TargetInfo(
-            "multi_category", len(self.classes), self.classes, tuple(counts[name] for name in self.classes)
-        )
+        return self._counted("multi_category", (name for names in values for name in _names(names)))
 
 
 class ToNumbers(LabelEncoder):

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from fastcli.data.seeding import generator
-from fastcli.data.store import Store
+from fastcli.data.store import Store, stack_pixels
 from fastcli.transforms.batch import BatchPipeline
 from fastcli.transforms.item import ItemPipeline
-from fastcli.types import InputInfo, TargetInfo, TVTensor
+from fastcli.types import InputInfo, TargetInfo
 
 Sampler = Literal["shuffle", "balanced", "weighted"]
 AHEAD = 3
@@ -159,14 +159,6 @@ class Loader:
 
 def _row(rows: Sequence[Tensor | None] | None, k: int) -> list[Tensor | None] | None:
     return None if rows is None else [None if row is None else row[k] for row in rows]
-
-
-def stack_pixels(views: Sequence[Tensor], element: type[TVTensor]) -> Tensor:
-    """One typed batch (n, channels, height, width) of pictures (channels, height, width), in channels-last memory."""
-    rows = [view.as_subclass(Tensor).permute(1, 2, 0) for view in views]
-    stacked = torch.stack(rows) if rows else torch.empty(0, 1, 1, 1, dtype=torch.uint8)
-    batch: Tensor = stacked.permute(0, 3, 1, 2).as_subclass(element)
-    return batch
 
 
 def class_weights(sampler: Sampler, labels: Tensor) -> Tensor | None:

@@ -76,19 +76,15 @@ class Store:
     def take(self, indices: Sequence[int]) -> list[Tensor]:
         """The typed (channels, height, width) pixels of these items; bad items are left out."""
         views = self._ensure(indices)
-        kept = (views[i] for i in indices if i not in self.bad)
-        return [typed(view.permute(2, 0, 1), self.element) for view in kept]
+        return [typed(views[i].permute(2, 0, 1), self.element) for i in self._good(indices)]
 
     def gather(self, indices: Sequence[int]) -> Tensor:
         """The typed batch (n, channels, height, width) of these items, for a store of one size."""
         if self.complete and self._array is not None:
             picked = self._array[torch.as_tensor(self._good(indices), dtype=torch.int64, device=self._array.device)]
-        else:
-            views = self._ensure(indices)
-            good = [views[i] for i in indices if i not in self.bad]
-            picked = torch.stack(good) if good else torch.empty(0, 1, 1, 1, dtype=torch.uint8)
-        batch: Tensor = picked.permute(0, 3, 1, 2).as_subclass(self.element)
-        return batch
+            batch: Tensor = picked.permute(0, 3, 1, 2).as_subclass(self.element)
+            return batch
+        return stack_pixels(self.take(indices), self.element)
 
     def _good(self, indices: Sequence[int]) -> Sequence[int]:
         return [i for i in indices if i not in self.bad] if self.bad else indices
@@ -170,6 +166,14 @@ class Store:
             if total <= 0.4 * free:
                 return "device"
         return "ram" if total <= 0.4 * available_memory() else "off"
+
+
+def stack_pixels(views: Sequence[Tensor], element: type[TVTensor]) -> Tensor:
+    """One typed batch (n, channels, height, width) of pictures (channels, height, width), in channels-last memory."""
+    rows = [view.as_subclass(Tensor).permute(1, 2, 0) for view in views]
+    stacked = torch.stack(rows) if rows else torch.empty(0, 1, 1, 1, dtype=torch.uint8)
+    batch: Tensor = stacked.permute(0, 3, 1, 2).as_subclass(element)
+    return batch
 
 
 def _mapped_memory(n_bytes: int, folder: Path | None) -> Tensor:
