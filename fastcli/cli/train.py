@@ -30,12 +30,13 @@ def train(
     device: Annotated[str | None, typer.Option(help="Instead of runtime.device: cpu, cuda, cuda:0, mps.")] = None,
 ) -> None:
     """Train the model that CONFIG describes; any key can be set with KEY=VALUE."""
-    from fastcli.cli.training import build_or_explain, check_run_dir
-    from fastcli.config.load import load
+    from fastcli.cli.training import build_or_explain, load_with
+    from fastcli.run.directory import refuse_used
 
     given = {"experiment.name": name, "experiment.seed": seed, "runtime.device": device}
-    loaded = load(config, overrides or (), set_values={key: v for key, v in given.items() if v is not None})
-    check_run_dir(run_dir)
+    loaded = load_with(config, overrides or (), given)
+    if run_dir is not None:
+        refuse_used(run_dir)
     experiment = build_or_explain(loaded, max_batches=SMOKE_BATCHES if smoke else None)
     if dry_run:
         _show_plan(loaded, experiment)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastcli.cli import console
-from fastcli.errors import ConfigError, UsageError
+from fastcli.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,16 +20,20 @@ def find_config(words: Sequence[str], values: Mapping[str, Any]) -> LoadedConfig
 
     `values` are the command's own options by the key they stand for; None is not given.
     """
-    from fastcli.config.load import load
-
-    given = {key: value for key, value in values.items() if value is not None}
     if words and "=" not in words[0] and not words[0].startswith("~"):
-        return load(words[0], words[1:], set_values=given)
+        return load_with(words[0], words[1:], values)
     from fastcli.run.directory import Run
 
     run = Run.open("latest", finished=False)
     console.say(f"using the configuration of {run.shown}")
-    return load(run.config, words, set_values=given)
+    return load_with(run.config, words, values)
+
+
+def load_with(config: str | Path, overrides: Sequence[str], values: Mapping[str, Any]) -> LoadedConfig:
+    """The configuration with overrides and the command's own options, of which None is not given."""
+    from fastcli.config.load import load
+
+    return load(config, overrides, set_values={key: value for key, value in values.items() if value is not None})
 
 
 def build_or_explain(loaded: LoadedConfig, *, max_batches: int | None = None) -> Experiment:
@@ -54,9 +58,3 @@ def build_or_explain(loaded: LoadedConfig, *, max_batches: int | None = None) ->
 def given_text(loaded: LoadedConfig) -> str:
     """The YAML as it was written."""
     return Path(loaded.path).read_text(encoding="utf-8")
-
-
-def check_run_dir(run_dir: Path | None) -> None:
-    """Refuse a directory that holds something, before any work is done."""
-    if run_dir is not None and run_dir.is_dir() and any(run_dir.iterdir()):
-        raise UsageError(f"{run_dir} is not empty, and a run is never overwritten", hint="choose another --run-dir")

@@ -62,11 +62,8 @@ class Run:
             stamp = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
             path = _make_new(make_directory(folder), f"{stamp}-{safe_name(model)}")
         else:
+            refuse_used(directory)
             path = make_directory(directory)
-            if any(path.iterdir()):
-                raise UsageError(
-                    f"{path} is not empty, and a run is never overwritten", hint="choose another --run-dir"
-                )
         run = cls(path)
         run.update_status(state=RUNNING)
         if path.parent.resolve() == folder.resolve():
@@ -248,6 +245,12 @@ class NullRun(Run):
     def _write_json(self, name: str, value: Any) -> None: ...
 
     def _append(self, name: str, text: str) -> None: ...
+
+
+def refuse_used(directory: Path) -> None:
+    """Raise UsageError where `directory` holds something."""
+    if directory.is_dir() and any(directory.iterdir()):
+        raise UsageError(f"{directory} is not empty, and a run is never overwritten", hint="choose another --run-dir")
 
 
 def _make_new(folder: Path, name: str) -> Path:
