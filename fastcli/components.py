@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Parts:
         self.resolved: dict[str, Any] = {}
         """Dotted keys of the configuration and their values."""
 
-    def one(self, key: str, chosen: Component | None, default: Any, **fill: Any) -> Callable[..., Any]:
+    def one(self, key: str, chosen: Component | None, default: Any, **fill: Any) -> partial[Any]:
         """The component at `key`, or else `default`, with its parameters checked, waiting for the program's arguments.
 
         `fill` gives values for parameters that are null.

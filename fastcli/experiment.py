@@ -28,7 +28,7 @@ from fastcli.learner.learner import Learner, own_random_state
 from fastcli.learner.probe import Choice, choose_precision
 from fastcli.losses import default_loss
 from fastcli.metrics import Metric, default_metrics
-from fastcli.models.create import architecture_config, create_model
+from fastcli.models.create import architecture_config, component_of, create_model
 from fastcli.models.finetune import InputConfig
 from fastcli.registry import REGISTRIES
 from fastcli.training import Experiment
@@ -175,19 +175,17 @@ class _Builder:
 
     def _model(self, inputs: InputInfo, n_out: int) -> nn.Module:
         chosen = self.config.model
-        self.parts.resolved["model"] = {"name": chosen.name, **self._checked_model(chosen)}
+        component, params = component_of(chosen.name, chosen.params)
         try:
+            checked = REGISTRIES["model"].check(component, **params)
+            self.parts.resolved["model"] = {
+                "name": chosen.name,
+                **{k: checked[k] for k in checked if k != "architecture"},
+            }
             return create_model(chosen.name, inputs, n_out, **chosen.params)
         except ConfigError as error:
             error.key = error.key or "model"
             raise
-
-    def _checked_model(self, chosen: Component) -> dict[str, Any]:
-        registry = REGISTRIES["model"]
-        if chosen.name in registry:
-            return registry.check(chosen.name, **chosen.params)
-        params = registry.check("timm", architecture=chosen.name, **chosen.params)
-        return {key: value for key, value in params.items() if key != "architecture"}
 
     def _optimizer(self) -> Callable[[Any], torch.optim.Optimizer]:
         """Makes the optimizer; its rate is the recipe's, which sets it at every step."""
@@ -207,10 +205,7 @@ class _Builder:
                 hint="keep train.lr", key="optimizer.lr",
             )  # fmt: skip
         bound = self.parts.one("train", Component.model_validate({"name": name, **params}), name)
-        self.parts.resolved["train"] = {
-            "recipe": name,
-            **{k: v for k, v in self.parts.resolved["train"].items() if k != "name"},
-        }
+        self.parts.resolved["train"] = {"recipe": name, **bound.keywords}
         self.parts.resolved["optimizer"].pop("lr", None)
         return bound
 

@@ -27,6 +27,7 @@ from fastcli.report.card import model_card
 from fastcli.report.training import plot_batch, plot_training
 from fastcli.run.checkpoint import Checkpoints
 from fastcli.run.directory import Run
+from fastcli.run.status import FAILED, INTERRUPTED
 
 
 @dataclass
@@ -75,25 +76,25 @@ class Experiment:
 
     def _end_early(self, run: Run, error: BaseException) -> None:
         if isinstance(error, Stopped):
-            run.update_status(state="interrupted", exit_code=error.exit_code)
+            run.update_status(state=INTERRUPTED, exit_code=error.exit_code)
             self._report(run)
         else:
             code = getattr(error, "exit_code", 1)
-            run.update_status(state="failed", error=f"{type(error).__name__}: {error}", exit_code=code)
+            run.update_status(state=FAILED, error=f"{type(error).__name__}: {error}", exit_code=code)
             run.log("".join(traceback.format_exception(error)))
 
     def _recording(self, run: Run) -> list[Callback]:
-        keep, mode = self.config.checkpoint, direction(self.monitor, self.learner.metrics)
-        store = Checkpoints(run.checkpoints, keep.keep_best, keep.keep_last, lower_is_better=mode == "min")
+        keep = self.config.checkpoint
+        store = Checkpoints(run.checkpoints, keep.keep_best, keep.keep_last, lower_is_better=self.lower_is_better)
         about = {"input": vars(self.loaders.input), "n_out": self.n_out}
         return [
-            WriteMetrics(run, Best(self.monitor, mode)),
+            WriteMetrics(run, self._tracker()),
             Checkpoint(store, self.monitor, every_minutes=keep.every_minutes, about=about),
         ]
 
     def _write_start(self, run: Run) -> None:
         run.write_environment(str(self.learner.device))
-        plot_batch(run, self.loaders)
+        plot_batch(run, self.loaders, self.datasets.target_encoder.decode)
         if self.loaders.target.classes:
             run.write_classes(self.loaders.target.classes)
         run.write_split(self.datasets.split_rows())
@@ -130,10 +131,13 @@ class Experiment:
     @property
     def best(self) -> dict[str, Any] | None:
         """The row of the best epoch by the monitored figure, or None before the first."""
-        tracker, best = Best(self.monitor, direction(self.monitor, self.learner.metrics)), None
+        tracker, best = self._tracker(), None
         for row in self.learner.history:
             best = row if tracker.improved(row) or best is None else best
         return best
+
+    def _tracker(self) -> Best:
+        return Best(self.monitor, "min" if self.lower_is_better else "max")
 
     def _card(self, run: Run, best: Mapping[str, Any]) -> str:
         figures = {"valid_loss": best["valid_loss"]} | {m.name: best[m.name] for m in self.learner.metrics}

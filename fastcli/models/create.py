@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import torch
@@ -78,9 +79,17 @@ def create_model(name: str, inputs: InputInfo, n_out: int, /, **params: Any) -> 
 
     Raises ConfigError for unknown names and parameters.
     """
-    if name in models:
-        return models.build(name, inputs, n_out, **params)  # type: ignore[no-any-return]
-    return models.build("timm", inputs, n_out, architecture=name, **params)  # type: ignore[no-any-return]
+    component, params = component_of(name, params)
+    return models.build(component, inputs, n_out, **params)  # type: ignore[no-any-return]
+
+
+def component_of(name: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The registered component that a model's name means, with its parameters.
+
+    >>> component_of("linear", {}), component_of("resnet18", {"head": "linear"})
+    (('linear', {}), ('timm', {'architecture': 'resnet18', 'head': 'linear'}))
+    """
+    return (name, dict(params)) if name in models else ("timm", {"architecture": name, **params})
 
 
 def architecture_config(name: str, channels: int = 3) -> InputConfig | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastcli.callbacks.record import Recorder
@@ -9,7 +10,6 @@ from fastcli.report.history import plot_history
 from fastcli.report.plots import plot_lr
 from fastcli.report.show import show_batch
 from fastcli.run.directory import Run
-from fastcli.types import TargetInfo
 
 SHOWN = 16
 """Pictures of batch_train.png."""
@@ -25,25 +25,22 @@ def plot_training(run: Run, learner: Any, monitor: str, *, lower_is_better: bool
     run.draw("lr.png", lambda path: plot_lr(steps, recorder.lrs, recorder.momenta, path))
 
 
-def plot_batch(run: Run, loaders: Any) -> None:
-    """Draw plots/batch_train.png: pictures of the first training batch as the model sees them, with their labels."""
+def plot_batch(run: Run, loaders: Any, decode: Callable[[Any], Any]) -> None:
+    """Draw plots/batch_train.png: pictures of the first training batch as the model sees them, with their labels.
+
+    `decode` gives the label of an encoded target.
+    """
     *inputs, targets = loaders.one_batch()
     pictures = loaders.decode(inputs[0][:SHOWN])
-    titles = [title(loaders.target, target) for target in targets[:SHOWN]]
+    titles = [title(decode(target)) for target in targets[:SHOWN]]
     run.draw("batch_train.png", lambda path: show_batch(pictures, titles, path))
 
 
-def title(target: TargetInfo, encoded: Any) -> str:
-    """A sample's target in words.
+def title(label: Any) -> str:
+    """A decoded label in words.
 
-    >>> import torch
-    >>> title(TargetInfo("category", 2, ("cat", "dog")), torch.tensor(1))
-    'dog'
-    >>> title(TargetInfo("regression", 2), torch.tensor([0.5, 2.0]))
-    '0.5, 2'
+    >>> title("dog"), title(["sea", "sun"]), title([0.5, 2.0])
+    ('dog', 'sea, sun', '0.5, 2')
     """
-    if target.kind == "category":
-        return target.classes[int(encoded)]
-    if target.kind == "multi_category":
-        return ", ".join(name for name, on in zip(target.classes, encoded.tolist(), strict=True) if on > 0.5)
-    return ", ".join(f"{value:.4g}" for value in encoded.reshape(-1).tolist())
+    parts = label if isinstance(label, list) else [label]
+    return ", ".join(f"{part:.4g}" if isinstance(part, float) else str(part) for part in parts)
