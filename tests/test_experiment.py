@@ -221,6 +221,21 @@ def test_augmented_views_change_the_scores_but_are_the_same_each_time(work, caps
     assert scores("--tta", "3") != scores()
 
 
+def test_cheap_mistakes_are_told_before_torch_is_imported(work):
+    mistakes = [["lr-find", "stripes.yaml", "--suggestion", "vally"], ["lr-find", "nowhere.yaml"],
+                ["predict", "no-such-run", "pictures"], ["predict", "no-such-picture.png"]]  # fmt: skip
+    code = f"import sys\nfrom fastcli import cli\ncodes = [cli.run(words) for words in {mistakes}]\n"
+    code += "assert all(codes), codes\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+
+def test_the_suggestions_of_the_command_are_those_of_the_library():
+    from fastcli.cli.lr_find import SUGGESTIONS
+    from fastcli.learner import lr_find
+
+    assert tuple(lr_find.SUGGESTIONS) == SUGGESTIONS
+
+
 def test_help_imports_nothing_heavy():
     heavy = ["torch", "torchvision", "timm", "pydantic", "rich", "numpy", "yaml"]
     code = f"import sys\nfrom fastcli import cli\ncli.run(['--help'])\nassert not set({heavy}) & set(sys.modules)"

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastcli.cli import console
+from fastcli.errors import UsageError, did_you_mean
+
+SUGGESTIONS = ("valley", "slide", "minimum", "steep")
+"""Names of the readings in `fastcli.learner.lr_find`, which needs torch; a test holds the two together."""
 
 if TYPE_CHECKING:
     from fastcli.learner.lr_find import LRFind
@@ -32,11 +36,8 @@ def lr_find(
 ) -> None:
     """Show how the loss changes as the learning rate rises, and suggest four rates."""
     from fastcli.cli.training import build_or_explain, find_config
-    from fastcli.learner.lr_find import SUGGESTIONS
 
     if suggestion not in SUGGESTIONS:
-        from fastcli.errors import UsageError, did_you_mean
-
         raise UsageError(f"there is no suggestion {suggestion!r}", hint=did_you_mean(suggestion, SUGGESTIONS))
     loaded = find_config(words or [], {"runtime.device": device})
     experiment = build_or_explain(loaded)

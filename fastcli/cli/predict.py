@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from fastcli.deploy.predictor import Prediction, Predictor
+    from fastcli.run.directory import Run
 
 BY_SUFFIX = {".csv": "csv", ".jsonl": "jsonl", ".json": "json"}
 
@@ -38,14 +39,15 @@ def predict(
     """Classify pictures with a trained run."""
     _check(format, on_error)
     form = "json" if console.state.json else format or BY_SUFFIX.get((output or Path()).suffix.lower(), "table")
-    run_word, inputs = _split(words)
+    named, inputs = _split(words)
     paths = list(expand(inputs))
-    from fastcli.deploy.predictor import Predictor
     from fastcli.run.directory import Run
 
-    run = Run.open(run_word or "latest")
-    if run_word is None:
+    run = named or Run.open("latest")
+    if named is None:
         console.say(f"using {run.shown}")
+    from fastcli.deploy.predictor import Predictor
+
     predictor = Predictor(run, device=device)
     if predictor.warning:
         console.say(f"warning: {predictor.warning}")
@@ -64,18 +66,18 @@ def _check(format: str | None, on_error: str) -> None:
         raise UsageError(f"--on-error is skip or fail, not {on_error!r}")
 
 
-def _split(words: Sequence[str]) -> tuple[str | None, list[str]]:
+def _split(words: Sequence[str]) -> tuple[Run | None, list[str]]:
     """The run, if the first word is one and more follow, and the inputs."""
-    from fastcli.run.find import find_run, is_run
+    from fastcli.run.directory import Run
+    from fastcli.run.find import is_run
 
     first, rest = words[0], list(words[1:])
     if is_run(Path(first)) or first == "latest":
         if not rest:
             raise UsageError(f"{first} is a run; give pictures after it", hint="fastcli predict RUN image.jpg")
-        return first, rest
+        return Run.open(first), rest
     if rest and first != "-" and not Path(first).exists() and not any(mark in first for mark in "*?["):
-        find_run(first, Path("runs"))  # raises with the nearest name
-        return first, rest
+        return Run.open(first), rest
     return None, list(words)
 
 
