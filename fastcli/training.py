@@ -17,7 +17,7 @@ from fastcli.config.dump import dump
 from fastcli.config.models import Config
 from fastcli.data.datablock import Datasets
 from fastcli.data.loaders import DataLoaders
-from fastcli.errors import Stopped
+from fastcli.errors import DeviceMemoryError, Stopped
 from fastcli.events import Callback
 from fastcli.learner.learner import Learner
 from fastcli.learner.lr_find import LRFind, lr_find
@@ -28,6 +28,9 @@ from fastcli.report.training import plot_batch, plot_training
 from fastcli.run.checkpoint import Checkpoints
 from fastcli.run.directory import Run
 from fastcli.run.status import FAILED, INTERRUPTED
+
+CPU_FULL = "can't allocate memory"
+"""What torch's RuntimeError says on a CPU, which has no error class for it."""
 
 
 @dataclass
@@ -54,7 +57,7 @@ class Experiment:
         self._write_start(run)
         self.learner.callbacks += [*callbacks, *self._recording(run), StopOnSignal()]
         try:
-            with determinism(self.config.runtime.deterministic, self.learner.device):
+            with determinism(self.config.runtime.deterministic, self.learner.device), self._memory_told():
                 self.recipe(self.learner)
         except BaseException as error:
             self._end_early(run, error)
@@ -63,13 +66,28 @@ class Experiment:
         run.finish()
         return self.learner.history
 
+    @contextlib.contextmanager
+    def _memory_told(self) -> Iterator[None]:
+        """Running out of memory becomes a DeviceMemoryError that names the numbers to lower."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError | torch.OutOfMemoryError) and CPU_FULL not in str(error):
+                raise
+            data = self.config.data
+            raise DeviceMemoryError(
+                f"{self.learner.device} ran out of memory with batches of {data.batch_size}",
+                hint="lower data.batch_size or the size in data.item_transforms, or take a smaller model",
+            ) from error
+
     def lr_find(self, **options: Any) -> LRFind:
         """The learning-rate curve of the phase that the recipe begins with, everything left as it was."""
         begins_frozen = self.config.train.params.get("freeze_epochs", 0) > 0
         if begins_frozen:
             self.learner.freeze(norms="follow" if self.config.train.params["freeze_bn"] else "train")
         try:
-            return lr_find(self.learner, **options)
+            with self._memory_told():
+                return lr_find(self.learner, **options)
         finally:
             if begins_frozen:
                 self.learner.unfreeze()

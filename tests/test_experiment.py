@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fastcli import cli
+from fastcli.learner.learner import Learner
 
 CONFIG = """
 experiment: {name: stripes, output: OUTPUT}
@@ -219,6 +221,33 @@ def test_augmented_views_change_the_scores_but_are_the_same_each_time(work, caps
 
     assert scores("--tta", "3") == scores("--tta", "3")
     assert scores("--tta", "3") != scores()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(),
+     RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")],
+)  # fmt: skip
+def test_running_out_of_memory_says_what_to_lower(work, capsys, monkeypatch, error):
+    def full(self):
+        raise error
+
+    monkeypatch.setattr(Learner, "optimizer_step", full)
+    for command in ("train", "lr-find"):
+        assert run(command, "stripes.yaml") == 4
+        shown = capsys.readouterr().err
+        assert "cpu ran out of memory with batches of 8" in shown
+        assert "lower data.batch_size" in shown
+    status = json.loads((work / "runs" / "stripes" / "latest" / "status.json").read_text())
+    assert (status["state"], status["exit_code"]) == ("failed", 4)
+
+
+def test_other_errors_of_torch_are_still_bugs(work, monkeypatch):
+    def broken(self):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(Learner, "optimizer_step", broken)
+    assert run("train", "stripes.yaml") == 1
 
 
 def test_cheap_mistakes_are_told_before_torch_is_imported(work):
