@@ -15,6 +15,7 @@ from fastcli.registry import REGISTRIES, Registry
 COMPONENT_MODULES = (
     "fastcli.data.items",
     "fastcli.data.labellers",
+    "fastcli.data.blocks",
     "fastcli.data.splitters",
     "fastcli.transforms.item",
     "fastcli.transforms.batch",
@@ -27,6 +28,7 @@ COMPONENT_MODULES = (
 )
 KINDS = {
     "data.items": "items",
+    "data.target": "target",
     "data.label": "label",
     "data.split": "split",
     "data.item_transforms": "item_transform",

@@ -17,7 +17,7 @@ from fastcli.callbacks.precision import ChannelsLast, MixedPrecision
 from fastcli.callbacks.stop import TerminateOnNaN
 from fastcli.components import Parts, as_list, load_components, make
 from fastcli.config.models import Component, Config
-from fastcli.data.blocks import Block, CategoryBlock, ImageBlock, MultiCategoryBlock, RegressionBlock
+from fastcli.data.blocks import Block, ImageBlock
 from fastcli.data.datablock import DataBlock, Datasets
 from fastcli.data.download import home, resolve_source
 from fastcli.data.loaders import DataLoaders
@@ -107,9 +107,8 @@ class _Builder:
         return datasets
 
     def _target_block(self) -> Block:
-        blocks: dict[str, Callable[[Any], Block]] = {"category": CategoryBlock, "multi_category": MultiCategoryBlock}
-        target, classes = self.config.data.target, self.config.data.classes
-        return blocks[target](classes) if target in blocks else RegressionBlock()
+        block: Block = self.parts.one("data.target", self.config.data.target, "category")(self.config.data.classes)
+        return block
 
     def _check_sizes(self, datasets: Datasets) -> None:
         data, n = self.config.data, len(datasets.train)

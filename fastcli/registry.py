@@ -144,6 +144,7 @@ def _schema(component: Callable[..., Any], name: str) -> type[BaseModel]:
 
 items = Registry("items", given=("root",))
 labellers = Registry("label", given=("item",))
+targets = Registry("target", given=("classes",))
 splitters = Registry("split", given=("items", "labels"))
 item_transforms = Registry("item transform")
 batch_transforms = Registry("batch transform")
@@ -157,6 +158,7 @@ callbacks = Registry("callback")
 REGISTRIES = {
     "items": items,
     "label": labellers,
+    "target": targets,
     "split": splitters,
     "item_transform": item_transforms,
     "batch_transform": batch_transforms,

@@ -70,12 +70,16 @@ class TargetInfo:
     """What a loss, a metric or a head may want to know about the target."""
 
     kind: str
-    """`category`, `multi_category` or `regression`."""
+    """`category`, `multi_category`, `regression`, `mask`, `points`, `boxes`, or a word of a plugin."""
     n_out: int
     """Classes, or numbers to predict."""
     classes: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
     """Training items per class, in the order of `classes`."""
+    loss: str = ""
+    """The loss that is taken when none is chosen."""
+    metrics: tuple[str, ...] = ()
+    """The metrics that are shown when none are chosen."""
 
     def require(self, component: str, *kinds: str) -> None:
         """Do nothing if the target is of one of `kinds`, which `component` needs; else raise ConfigError."""

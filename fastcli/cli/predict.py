@@ -110,7 +110,7 @@ def _pictures_below(folder: Path) -> Iterator[str]:
 def row_of(prediction: Prediction, predictor: Predictor, top_k: int, threshold: float) -> dict[str, Any]:
     """One row of the output: path, label, score, label_2, score_2, …, error."""
     row: dict[str, Any] = {"path": prediction.path}
-    kind, scores = predictor.config.data.target, prediction.scores
+    kind, scores = predictor.config.data.target.name, prediction.scores
     if kind == "regression":
         n = predictor.n_out
         row |= {"value" if n == 1 else f"value_{i + 1}": scores[i] if scores else None for i in range(n)}

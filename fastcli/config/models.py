@@ -123,8 +123,9 @@ class DataSection(Section):
         None, description="How the items are found below `source`; null: image files, or the rows of a CSV."
     )
     input: Literal["image", "image_bw"] = Field("image", description="What the model sees: colour or grey images.")
-    target: Literal["category", "multi_category", "regression"] = Field(
-        "category", description="What is predicted: one class, any number of classes, or numbers."
+    target: Annotated[Component, chosen_from("target")] = Field(
+        Component(name="category"),
+        description="What is predicted: category, multi_category, regression, mask, points, or a kind from a plugin.",
     )
     label: Annotated[Component, chosen_from("label")] | None = Field(
         None, description="How an item's label is found; null: the name of its folder, or the label column of a CSV."

@@ -42,7 +42,7 @@ class Predictor:
         load_components()
         self.run = run
         self.config: Config = load(run.config, check_files=False).config
-        self.classes = run.read_classes() if self.config.data.target != "regression" else []
+        self.classes = run.read_classes() if self.config.data.target.name != "regression" else []
         loaded = Checkpoints(run.checkpoints).load("best")
         self.warning = loaded.warning
         self.device = torch.device(device or usable_device(self.config.runtime.device))
@@ -105,7 +105,7 @@ class Predictor:
         """Probabilities (n, n_classes), or numbers (n, n_out) of a regression, of a preprocessed batch, on the CPU."""
         with torch.inference_mode(), self._autocast():
             logits = self.model(inputs).float()
-        return probabilities(logits, self.config.data.target, len(self.classes)).cpu()
+        return probabilities(logits, self.config.data.target.name, len(self.classes)).cpu()
 
     def _autocast(self) -> torch.autocast:
         trained_here = self.device.type == torch.device(self.config.runtime.device).type
