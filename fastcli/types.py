@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import torch
 from torchvision.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, TVTensor
 
-from fastcli.errors import ConfigError
+from fastcli.errors import ConfigError, did_you_mean
 
 __all__ = ["BoundingBoxes", "Category", "Image", "ImageBW", "InputInfo", "KeyPoints", "Label", "Mask", "MultiCategory",
            "Regression", "TVTensor", "TargetInfo", "dispatched", "kernel_of", "register_kernel", "typed"]  # fmt: skip
@@ -82,9 +82,22 @@ class TargetInfo:
     """The metrics that are shown when none are chosen."""
 
     def require(self, component: str, *kinds: str) -> None:
-        """Do nothing if the target is of one of `kinds`, which `component` needs; else raise ConfigError."""
-        if self.kind not in kinds:
+        """Do nothing if the target is of one of `kinds`, which `component` needs; else raise ConfigError.
+
+        A plugin's kind of target may propose the components of other kinds.
+        """
+        if self.kind not in kinds and component not in (self.loss, *self.metrics):
             raise ConfigError(f"{component} does not fit a {self.kind} target", hint=f"it needs {' or '.join(kinds)}")
+
+    def index_of(self, given: int | str) -> int:
+        """The number of a class that is given by its name or its number. Raises ConfigError for an unknown name.
+
+        >>> TargetInfo("mask", 2, ("sky", "void")).index_of("void")
+        1
+        """
+        if isinstance(given, str) and given not in self.classes:
+            raise ConfigError(f"unknown class {given!r}", hint=did_you_mean(given, self.classes))
+        return self.classes.index(given) if isinstance(given, str) else given
 
 
 KERNELS: dict[str, dict[type, Callable[..., Any]]] = {}
