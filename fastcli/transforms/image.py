@@ -17,9 +17,10 @@ import re
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
 import PIL.Image as Pillow
@@ -30,9 +31,10 @@ from PIL import ExifTags, UnidentifiedImageError
 from fastcli.errors import DataError
 from fastcli.types import Image, ImageBW, typed
 
-__all__ = ["from_pillow", "open_image"]
+__all__ = ["from_pillow", "open_image", "read_picture", "upright"]
 
 ColourMode = Literal["RGB", "L"]
+Converted = TypeVar("Converted")
 MAX_PIXELS = 178_956_970
 """Pillow's own limit, half a gigabyte of RGB."""
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError,
@@ -58,26 +60,37 @@ def open_image(
     not raise it. Raises DataError, naming the file and the reason, for what is missing, empty, no picture, too
     large (before it is decoded), truncated or corrupt. Safe in threads.
     """
+    return read_picture(source, lambda picture: from_pillow(picture, mode), max_pixels=max_pixels, name=name)
+
+
+def read_picture(
+    source: str | PathLike[str] | BinaryIO,
+    convert: Callable[[Pillow.Image], Converted],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
+) -> Converted:
+    """What `convert` makes of the loaded Pillow picture, with the checks and the errors of `open_image`."""
     if isinstance(source, str | PathLike):
         shown = name or fspath(source)
         try:
             with Path(source).open("rb") as file:
-                return _read(file, shown, mode, max_pixels)
+                return _read(file, shown, convert, max_pixels)
         except FileNotFoundError:
             raise DataError(f"{shown}: no such file") from None
         except OSError as error:
             raise DataError(f"{shown}: cannot be read: {error.strerror or error}") from None
-    return _read(source, name or str(getattr(source, "name", "image")), mode, max_pixels)
+    return _read(source, name or str(getattr(source, "name", "image")), convert, max_pixels)
 
 
-def _read(file: BinaryIO, name: str, mode: ColourMode, max_pixels: int) -> Image | ImageBW:
+def _read(file: BinaryIO, name: str, convert: Callable[[Pillow.Image], Converted], max_pixels: int) -> Converted:
     _silence_pillow()
     hint = "mend or remove the file, or set data.on_bad_image: skip"
     try:
         with Pillow.open(file) as picture:
             _check_header(picture, name, max_pixels)
             picture.load()
-            return from_pillow(picture, mode)
+            return convert(picture)
     except UnidentifiedImageError:
         reason = "is not a picture that Pillow can read" if file.seek(0, 2) else "the file is empty"
         raise DataError(f"{name}: {reason}", hint=hint) from None
@@ -113,7 +126,7 @@ def from_pillow(picture: Pillow.Image, mode: ColourMode = "RGB") -> Image | Imag
     >>> from_pillow(Pillow.new("LA", (4, 2), (0, 0))).unique().tolist()
     [255]
     """
-    picture = _flat(_upright(picture))
+    picture = _flat(upright(picture))
     if picture.mode != mode:  # or else `convert` copies
         picture = picture.convert(mode)
     pixels = torch.from_numpy(np.array(picture))
@@ -122,7 +135,8 @@ def from_pillow(picture: Pillow.Image, mode: ColourMode = "RGB") -> Image | Imag
     return typed(pixels.permute(2, 0, 1), Image)
 
 
-def _upright(picture: Pillow.Image) -> Pillow.Image:
+def upright(picture: Pillow.Image) -> Pillow.Image:
+    """The picture turned as its EXIF orientation says."""
     try:
         orientation = picture.getexif().get(ExifTags.Base.Orientation)
     except DECODE_ERRORS:
