@@ -13,6 +13,8 @@ THREE = TargetInfo("category", 3, ("cat", "dog", "owl"), (10, 20, 30))
 TWO = TargetInfo("category", 2, ("3", "7"), (5, 5))
 LABELS = TargetInfo("multi_category", 3, ("cat", "dog", "owl"))
 NUMBERS = TargetInfo("regression", 2)
+MASK = TargetInfo("mask", 3, ("sky", "sea", "void"))
+POINTS = TargetInfo("points", 4)
 
 
 @pytest.fixture
@@ -163,6 +165,8 @@ def test_a_column_against_a_row_does_not_broadcast():
         ("mnist_loss", TWO),
         ("mean_squared", NUMBERS),
         ("l1", NUMBERS),
+        ("huber", NUMBERS),
+        ("smooth_l1", NUMBERS),
     ],
 )
 def test_half_precision_is_reckoned_in_full(name, target):
@@ -180,7 +184,7 @@ def test_half_precision_is_reckoned_in_full(name, target):
     [
         ("mnist_loss", THREE, "mnist_loss tells two classes apart; there are 3"),
         ("binary_cross_entropy", THREE, "binary_cross_entropy tells two classes apart; there are 3"),
-        ("mean_squared", THREE, "mean_squared does not fit a category target\nhint: it needs regression"),
+        ("mean_squared", THREE, "mean_squared does not fit a category target\nhint: it needs regression or points"),
         ("cross_entropy", LABELS, "cross_entropy does not fit a multi_category target"),
         ("binary_cross_entropy", NUMBERS, "it needs multi_category or category"),
     ],
@@ -192,10 +196,16 @@ def test_a_loss_that_does_not_fit_is_refused(name, target, message):
 
 
 def test_the_default_fits_the_target():
-    for target in (THREE, LABELS, NUMBERS):
+    for target in (THREE, LABELS, NUMBERS, MASK, POINTS):
         losses.build(default_loss(target), target)
-    with pytest.raises(ConfigError, match="does not fit a mask target"):
-        default_loss(TargetInfo("mask", 2))
+    with pytest.raises(ConfigError, match="does not fit a boxes target"):
+        default_loss(TargetInfo("boxes", 2))
+
+
+def test_an_encoder_proposes_its_own_default():
+    assert default_loss(TargetInfo("mask", 3, loss="dice")) == "dice"
+    angle = TargetInfo("angle", 1, loss="l1")
+    assert losses.build(default_loss(angle), angle)(torch.tensor([[1.0]]), torch.tensor([3.0])) == 2
 
 
 def test_class_weights_move_with_the_loss_and_stay_out_of_checkpoints():
@@ -220,3 +230,36 @@ def test_decide():
     assert decide(shares, "category").tolist() == [1, 0]
     assert decide(shares, "multi_category", threshold=0.7).tolist() == [[False, True], [False, False]]
     assert decide(shares, "regression") is shares
+
+
+@pytest.mark.parametrize("size", [0.5, 1.0, 3.0])
+def test_huber_and_smooth_l1_are_torchs(size):
+    predictions, targets = torch.randn(5, 2), torch.randn(5, 2) * 3
+    wanted = F.huber_loss(predictions, targets, delta=size)
+    torch.testing.assert_close(losses.build("huber", NUMBERS, delta=size)(predictions, targets), wanted)
+    wanted = F.smooth_l1_loss(predictions, targets, beta=size)
+    torch.testing.assert_close(losses.build("smooth_l1", NUMBERS, beta=size)(predictions, targets), wanted)
+
+
+@pytest.mark.parametrize("name", ["mean_squared", "l1", "huber", "smooth_l1"])
+def test_losses_of_points_pair_each_coordinate(name):
+    loss = losses.build(name, POINTS)
+    points = torch.randn(3, 2, 2)
+    assert loss.n_out == 4
+    assert loss(points.flatten(1), points) == 0
+    assert loss.per_item(points.flatten(1) + 1, points).shape == (3,)
+
+
+def test_focal_has_a_slope_where_the_model_is_certain():
+    """The slope of (1 − p)^gamma is infinite at p = 1 for gamma below 1."""
+    logits = torch.tensor([[200.0, 0.0], [0.0, 1.0]], requires_grad=True)
+    losses.build("focal", TWO, gamma=0.5)(logits, torch.tensor([0, 1])).backward()
+    assert logits.grad.isfinite().all()
+
+
+def test_fastais_loss_shared_by_all_learners():
+    """In fastai the loss of a block is one object for a whole process; here each learner's weights are its own."""
+    first, second = (losses.build("cross_entropy", THREE, class_weights=w) for w in ([1, 2, 3], None))
+    assert first is not second
+    assert second.weight is None
+    assert losses.build("cross_entropy", THREE, class_weights=[1, 2, 3]) is not first
