@@ -1,5 +1,56 @@
+"""What all tests share: patience, and small data sets that are drawn here."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
+from PIL import Image
 
 # A busy machine must not fail a test: no limits of time, here as everywhere.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+COLOURS = ((230, 60, 60), (60, 60, 230))
+
+
+def draw_shapes(folder: Path, n: int = 40, size: int = 32, seed: int = 0) -> None:
+    """`images/i.png`, `masks/i_mask.png` (0 ground, 1 disc, 2 square) and `labels.csv` with what is on each picture.
+
+    The columns are image, shapes (a list of words), x and y (of the disc's centre in pixels, or the square's), area
+    (a share), stars (1 to 5, by the area) and is_valid.
+    """
+    random = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    rows = ["image,shapes,x,y,area,stars,is_valid"]
+    down, across = np.mgrid[:size, :size]
+    for i in range(n):
+        pixels = random.integers(0, 60, (size, size, 3)).astype(np.uint8)
+        mask = np.zeros((size, size), np.uint8)
+        present, centre = [], (0, 0)
+        for code, name in ((2, "square"), (1, "disc")):
+            if random.random() < 0.35 and (code == 2 or present):
+                continue
+            radius = random.integers(size // 8, size // 4)
+            x, y = random.integers(radius, size - radius, 2)
+            near = np.maximum(abs(down - y), abs(across - x)) if code == 2 else np.hypot(down - y, across - x)
+            mask[near <= radius] = code
+            pixels[near <= radius] = COLOURS[code - 1]
+            present.append(name)
+            centre = x, y
+        area = (mask > 0).mean()
+        Image.fromarray(pixels).save(folder / "images" / f"{i}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{i}_mask.png")
+        stars = 1 + min(4, int(area * 12))
+        rows.append(
+            f"images/{i}.png,{' '.join(sorted(present))},{centre[0]},{centre[1]},{area:.4f},{stars},{i % 4 == 0}"
+        )
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that `draw_shapes` filled; not to be written into."""
+    folder = tmp_path_factory.mktemp("drawn") / "shapes"
+    draw_shapes(folder)
+    return folder
