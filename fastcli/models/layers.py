@@ -1,4 +1,4 @@
-"""Layers that neither torch nor timm has: fastai's concat pooling, and depthwise convolutions fast to train on CPUs."""
+"""Layers that neither torch nor timm has: fastai's, and depthwise convolutions that are fast to train on CPUs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,73 @@ class AdaptiveConcatPool2d(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Pool `maps` (n, c, h, w)."""
         return torch.cat([F.adaptive_max_pool2d(maps, 1), F.adaptive_avg_pool2d(maps, 1)], 1).flatten(1)
+
+
+class SigmoidRange(nn.Module):
+    """Any number to between `low` and `high`, which are never quite reached.
+
+    >>> SigmoidRange(0, 10)(torch.tensor([0.0, 100.0]))
+    tensor([ 5., 10.])
+    """
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Squeeze `inputs` of any shape."""
+        return torch.sigmoid(inputs) * (self.high - self.low) + self.low
+
+    def extra_repr(self) -> str:
+        """The range."""
+        return f"{self.low}, {self.high}"
+
+
+class PixelShuffleUpsample(nn.Sequential):
+    """Maps (n, c, h, w) to (n, n_out, scale·h, scale·w): a 1×1 convolution whose channels become pixels.
+
+    At first all pixels of a square are alike, so that no checkerboard is learnt (ICNR, arXiv:1707.02937); `blur` then
+    averages each pixel with its neighbours above and to the left (arXiv:1806.02658).
+    """
+
+    def __init__(self, n_in: int, n_out: int, scale: int = 2, *, blur: bool = False, norm: bool = False) -> None:
+        convolution = nn.Conv2d(n_in, n_out * scale**2, 1, bias=not norm)
+        kernel = nn.init.kaiming_normal_(torch.empty(n_out, n_in, 1, 1))
+        with torch.no_grad():
+            convolution.weight.copy_(kernel.repeat_interleave(scale**2, 0))
+            if convolution.bias is not None:
+                convolution.bias.zero_()
+        layers = [convolution, *([batch_norm(n_out * scale**2)] if norm else []), nn.ReLU(), nn.PixelShuffle(scale)]
+        super().__init__(*layers, *([nn.ReplicationPad2d((1, 0, 1, 0)), nn.AvgPool2d(2, 1)] if blur else []))
+
+
+class SelfAttention(nn.Module):
+    """Maps plus what each pixel sees of all others, which is nothing at first (SAGAN, arXiv:1805.08318)."""
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        inner = max(1, n_channels // 8)
+        self.query, self.key, self.value = (_spectral_conv1d(n_channels, n) for n in (inner, inner, n_channels))
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Attend over the pixels of `maps` (n, c, h, w)."""
+        pixels = maps.flatten(2)
+        query, key, value = (layer(pixels).transpose(1, 2) for layer in (self.query, self.key, self.value))
+        seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+        return self.gamma * seen.transpose(1, 2).reshape(maps.shape) + maps
+
+
+def _spectral_conv1d(n_in: int, n_out: int) -> nn.Module:
+    return nn.utils.parametrizations.spectral_norm(nn.Conv1d(n_in, n_out, 1, bias=False))
+
+
+def batch_norm(n_features: int, *, dimensions: int = 2, zero: bool = False) -> nn.Module:
+    """A batch norm that starts with fastai's bias of 0.001, and with a weight of 1, or of 0 at a residual's end."""
+    norm = nn.BatchNorm2d(n_features) if dimensions == 2 else nn.BatchNorm1d(n_features)
+    nn.init.constant_(norm.bias, 1e-3)
+    nn.init.constant_(norm.weight, 0.0 if zero else 1.0)
+    return norm
 
 
 class _Depthwise(torch.autograd.Function):

@@ -4,7 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fastcli.models.layers import AdaptiveConcatPool2d, DepthwiseConv2d, train_depthwise_fast
+from fastcli.models.layers import (
+    AdaptiveConcatPool2d,
+    DepthwiseConv2d,
+    PixelShuffleUpsample,
+    SelfAttention,
+    SigmoidRange,
+    train_depthwise_fast,
+)
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
@@ -111,3 +118,58 @@ def test_a_depthwise_convolution_that_is_not_trained_still_passes_gradients_on()
     images = torch.randn(1, 4, 9, 9, requires_grad=True)
     wanted = torch.autograd.grad(F.conv2d(images, layer.weight, layer.bias, 2, 2, 1, 4).sum(), images)[0]
     assert torch.allclose(torch.autograd.grad(layer(images).sum(), images)[0], wanted, atol=1e-6)
+
+
+# fastai's.
+
+
+def test_a_sigmoid_range_is_the_sigmoid_stretched():
+    inputs = torch.tensor([-1.0, 0.0, 2.0])
+    wanted = torch.tensor([-1 + 4 / (1 + 2.718281828), 1.0, -1 + 4 / (1 + 0.1353352832)])
+    assert torch.allclose(SigmoidRange(-1, 3)(inputs), wanted)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_an_upsampling_starts_without_a_checkerboard(norm):
+    torch.manual_seed(0)
+    layer = PixelShuffleUpsample(6, 4, norm=norm).eval()
+    maps = torch.randn(2, 6, 5, 3)
+    out = layer(maps)
+    assert out.shape == (2, 4, 10, 6)
+    assert torch.equal(out, F.interpolate(out[..., ::2, ::2], scale_factor=2))
+    assert abs(PixelShuffleUpsample(256, 64)[0].weight.std().item() - (2 / 256) ** 0.5) < 5e-3
+
+
+def test_an_upsampling_of_three_makes_squares_of_nine_and_blur_is_the_mean_of_four():
+    torch.manual_seed(0)
+    plain = PixelShuffleUpsample(3, 2, 3)
+    blurred = PixelShuffleUpsample(3, 2, 3, blur=True)
+    blurred.load_state_dict(plain.state_dict())
+    maps = torch.randn(1, 3, 2, 2)
+    sharp = plain(maps)
+    padded = F.pad(sharp, (1, 0, 1, 0), mode="replicate")
+    wanted = (padded[..., 1:, 1:] + padded[..., :-1, 1:] + padded[..., 1:, :-1] + padded[..., :-1, :-1]) / 4
+    assert sharp.shape == (1, 2, 6, 6)
+    assert torch.allclose(blurred(maps), wanted, atol=1e-6)
+
+
+def test_self_attention_is_that_of_its_paper_and_starts_as_nothing():
+    torch.manual_seed(0)
+    layer = SelfAttention(16)
+    maps = torch.randn(2, 16, 3, 5)
+    assert torch.equal(layer(maps), maps)
+    nn.init.constant_(layer.gamma, 0.7)
+    layer.eval()
+    pixels = maps.flatten(2)
+    f, g, h = (each(pixels) for each in (layer.key, layer.query, layer.value))
+    seen = torch.bmm(h, torch.softmax(torch.bmm(f.transpose(1, 2), g), 1))
+    assert torch.allclose(layer(maps), maps + 0.7 * seen.view_as(maps), atol=1e-5)
+
+
+def test_the_weights_of_self_attention_have_a_spectral_norm_of_one():
+    torch.manual_seed(0)
+    layer = SelfAttention(32)
+    for _ in range(30):
+        layer(torch.randn(1, 32, 2, 2))
+    largest = torch.linalg.matrix_norm(layer.value.weight[..., 0], ord=2)
+    assert largest.item() == pytest.approx(1, abs=2e-2)
