@@ -41,10 +41,10 @@ def train(
     if dry_run:
         _show_plan(loaded, experiment)
     else:
-        _train(loaded, experiment, run_dir, overrides or ())
+        _train(loaded, experiment, run_dir, overrides or (), smoke=smoke)
 
 
-def _train(loaded: LoadedConfig, experiment: Experiment, run_dir: Path | None, overrides: Any) -> None:
+def _train(loaded: LoadedConfig, experiment: Experiment, run_dir: Path | None, overrides: Any, *, smoke: bool) -> None:
     from fastcli.cli.screen import Reporter
     from fastcli.cli.training import given_text
     from fastcli.config.dump import dump
@@ -53,6 +53,7 @@ def _train(loaded: LoadedConfig, experiment: Experiment, run_dir: Path | None, o
     config = experiment.config
     run = Run.create(Path(config.experiment.output), loaded.name, config.model.name, directory=run_dir)
     run.write_config(given_text(loaded), dump(config), overrides)
+    run.update_status(smoke=smoke)
     reporter = Reporter(experiment, run, loaded.name)
     reporter.begin()
     experiment.train(run, reporter.callbacks())

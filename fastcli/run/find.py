@@ -75,7 +75,8 @@ def runs_under(output: Path) -> list[tuple[Path, Status]]:
 def find_run(name: str | Path, output: Path, *, finished: bool = True) -> Path:
     """The directory of the run `name`: a directory, a name below `output`, an experiment, or `latest`.
 
-    An experiment and `latest` mean their newest finished run, with `finished=False` their newest.
+    An experiment and `latest` mean their newest finished run (a smoke run only where there is no other), with
+    `finished=False` their newest.
     Raises UsageError with the nearest name and the newest runs.
     """
     if str(name) == LATEST:
@@ -97,9 +98,9 @@ def _newest(folder: Path, finished: bool) -> Path:
     runs = runs_under(folder)
     if not runs:
         raise UsageError(f"there is no run in {folder}", hint="train one: fastcli train CONFIG")
-    for path, status in runs:
-        if status.state == FINISHED or not finished:
-            return path
+    chosen = [(path, status) for path, status in runs if status.state == FINISHED or not finished]
+    if chosen:
+        return next((path for path, status in chosen if finished and not status.smoke), chosen[0][0])
     newest = ", ".join(f"{path} ({status.seen_state})" for path, status in runs[:3])
     raise UsageError(f"there is no finished run in {folder}", hint=f"name one to use it as it is: {newest}")
 

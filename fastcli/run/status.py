@@ -44,6 +44,8 @@ class Status:
     """The monitored metric at its best: monitor, value, epoch."""
     error: str | None = None
     exit_code: int | None = None
+    smoke: bool = False
+    """Whether it was only a trial of two batches."""
     pid: int | None = None
     host: str | None = None
 

@@ -112,6 +112,14 @@ def test_open_latest_is_the_newest_finished_run_of_all(three):
     assert Run.open(output=runs).path == running.path
 
 
+def test_a_smoke_run_is_passed_over_where_there_is_another(three):
+    runs, old, new, _ = three
+    new.update_status(smoke=True)
+    assert Run.open("latest", runs).path == old.path
+    old.update_status(smoke=True)
+    assert Run.open("latest", runs).path == new.path
+
+
 def test_open_takes_directories_names_experiments_and_latest_of_one(three, monkeypatch):
     runs, old, new, running = three
     monkeypatch.chdir(runs.parent)
