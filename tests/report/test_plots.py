@@ -6,7 +6,7 @@ import threading
 import pytest
 from matplotlib.image import imread
 
-from fastcli.report import history, plots, style
+from fastcli.report import history, plots
 from fastcli.report.plots import plot_history, plot_lr, plot_lr_find
 
 NAN = float("nan")
@@ -233,12 +233,3 @@ def test_threads_may_draw_at_once(tmp_path):
     for thread in threads:
         thread.join()
     assert len({(tmp_path / f"{i}.png").read_bytes() for i in range(3)}) == 1
-
-
-def test_text_in_any_script_is_drawn_or_boxed():
-    words, families = style.drawable("a\tb\n猫\u200d\ufe0f é \x07 𝒜")
-    assert words.startswith("a b ")
-    assert "é" in words
-    assert "𝒜" in words  # in a font that comes with matplotlib, if not in its first one
-    assert len(families) > 1
-    assert style.drawable("\U000f0000")[0] == style.NO_GLYPH

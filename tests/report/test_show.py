@@ -4,6 +4,9 @@ import torch
 from matplotlib.image import imread
 
 from fastcli.report import show
+from fastcli.show import grid
+from fastcli.show.kernels import class_colours
+from fastcli.types import Image, KeyPoints, Mask, typed
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 32, 32), (5, 4, 20, 60), (9, 2, 60, 20), (40, 1, 28, 28)])
@@ -37,12 +40,28 @@ def test_low_precision_and_gradients_are_fine(tmp_path):
 
 def test_long_titles_are_cut_to_the_width_of_their_picture(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr(show, "save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(grid, "save", lambda figure, path: figures.append(figure))
     titles = ["W" * 300, "short", "a b c " * 50, "猫$_x^2$ über\nzwei"]
     show.show_batch(torch.rand(4, 3, 16, 16), titles, tmp_path / "a.png")
-    labels = figures[0].texts
+    labels = [axes.title for axes in figures[0].axes]
     assert labels[0].get_text().endswith("W…")
     assert labels[1].get_text() == "short"
     assert "\n" not in labels[3].get_text()
     room = figures[0].bbox.width / 2
     assert all(label.get_window_extent().width < room for label in labels)
+
+
+def test_what_lies_on_a_picture_is_drawn_over_it(tmp_path):
+    black = typed(torch.zeros(3, 8, 8), Image)
+    mask = torch.zeros(8, 8, dtype=torch.int64)
+    mask[:, 4:] = 1
+    points = KeyPoints([[2.0, 2.0]], canvas_size=(8, 8))
+    for name, part in (("mask", typed(mask, Mask)), ("points", points)):
+        show.show_samples([[(black, None), (part, None)]], tmp_path / f"{name}.png")
+    masked, dotted = (imread(tmp_path / f"{name}.png")[..., :3] for name in ("mask", "points"))
+    height, width = masked.shape[:2]
+    left, right = (masked[height // 2, width * k // 4] for k in (1, 3))
+    assert np.allclose(left, class_colours()[0] / 2, atol=0.01)
+    assert np.allclose(right, class_colours()[1] / 2, atol=0.01)
+    assert dotted[height // 4 + 2, width // 4].max() > 0.2
+    assert dotted[3 * height // 4, 3 * width // 4].max() == 0
