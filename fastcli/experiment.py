@@ -146,7 +146,7 @@ class _Builder:
     def _default_items(self, datasets: Datasets, resize: list[Component]) -> list[Component]:
         """Resized to the model's size, but small pictures of one size are left as they are."""
         encode = datasets.blocks[0].encoder.encode
-        sample = datasets.train[:: max(1, len(datasets.train) // 8)][:8]
+        sample = datasets.train.indices[:: max(1, len(datasets.train) // 8)][:8]
         sizes = {tuple(encode(datasets.values[0][i]).shape[-2:]) for i in sample}
         return [] if len(sizes) == 1 and max(*sizes.pop()) < DEFAULT_SIZE // 2 else resize
 

@@ -2,200 +2,111 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from fastcli.data.blocks import Block, CategoryBlock, ImageBlock
-from fastcli.data.encoders import LabelEncoder
-from fastcli.data.items import image_files, item_path
+from fastcli.data.datasets import Datasets
+from fastcli.data.items import image_files
 from fastcli.data.labellers import label_all, parent
-from fastcli.data.loaders import DataLoaders, Loader, Sampler, class_weights
-from fastcli.data.split_file import SplitRow, relative_name, split_rows
+from fastcli.data.loaders import DataLoaders
 from fastcli.data.splitters import random as random_split
-from fastcli.data.store import Store, Tier
+from fastcli.data.summary import Write, summary
 from fastcli.errors import ConfigError, DataError
-from fastcli.transforms.batch import BatchPipeline, BatchTransform
-from fastcli.transforms.item import ItemPipeline
-from fastcli.transforms.normalize import Normalize, channel_stats
+from fastcli.transforms.batch import BatchTransform
 from fastcli.transforms.transform import ItemTransform
-from fastcli.types import InputInfo, TargetInfo
+
+__all__ = ["DataBlock", "Datasets"]
 
 Items = Sequence[Any]
+Getter = Callable[[Any], Any] | None
 Splitter = Callable[[Items, Items], tuple[list[int], list[int]]]
-STATS_SAMPLE = 1024
-"""Training pictures whose statistics `normalize: dataset` takes."""
 
 
 @dataclass
 class DataBlock:
     """How to get from a source to samples: an image and its category, unless `blocks` says otherwise.
 
-    `get_x` and `get_y` turn an item into what the blocks encode; a list gives one per block.
-    `splitter(items, labels)` returns the training and validation indices.
+    `get_x` and `get_y` turn an item into what the blocks encode; a list gives one per block, and `getters` gives one
+    for each block, inputs and targets alike. Where a getter is None the item itself is encoded. `get_items` None says
+    that the source is the items. `splitter(items, labels)` returns the training and validation indices. A block may be
+    a function that makes it.
     """
 
-    blocks: Sequence[Block] = field(default_factory=lambda: (ImageBlock(), CategoryBlock()))
-    get_items: Callable[[Any], Items] = image_files
-    get_x: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] | None = None
-    get_y: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] | None = parent
+    blocks: Sequence[Block | Callable[[], Block]] = field(default_factory=lambda: (ImageBlock(), CategoryBlock()))
+    get_items: Callable[[Any], Items] | None = image_files
+    get_x: Getter | Sequence[Getter] = None
+    get_y: Getter | Sequence[Getter] = parent
     splitter: Splitter = field(default_factory=lambda: partial(random_split, seed=42))
     item_transforms: Sequence[ItemTransform] = ()
     batch_transforms: Sequence[BatchTransform] = ()
     n_inputs: int | None = None
+    getters: Sequence[Getter] | None = None
 
     def datasets(self, source: Any) -> Datasets:
         """The items of `source`, labelled, split and with their vocabulary, but no picture opened."""
-        items = list(self.get_items(source))
-        if not items:
-            raise DataError(f"no items in {source}")
-        getters = self._getters()
+        blocks = self.made_blocks()
+        getters = self.all_getters()
+        items = self.find(source)
         values = [label_all(items, getter) if getter else items for getter in getters]
         train, valid = self.splitter(items, values[-1])
         root = Path(source) if isinstance(source, (str, Path)) else None
         used = sorted({*train, *valid})  # a splitter may leave items out, such as a test folder
         place = {item: i for i, item in enumerate(used)}
         return Datasets(
-            [items[i] for i in used], [[column[i] for i in used] for column in values], tuple(self.blocks),
-            [place[i] for i in train], [place[i] for i in valid], self._n_inputs, root,
+            [items[i] for i in used], [[column[i] for i in used] for column in values], blocks,
+            [place[i] for i in train], [place[i] for i in valid], self.inputs, root, getters,
         )  # fmt: skip
 
-    @property
-    def _n_inputs(self) -> int:
-        return self.n_inputs if self.n_inputs is not None else max(1, len(self.blocks) - 1)
+    def find(self, source: Any) -> list[Any]:
+        """The items of `source`. Raises DataError where there is none."""
+        items = list(source if self.get_items is None else self.get_items(source))
+        if not items:
+            raise DataError(f"no items in {source}")
+        return items
 
-    def _getters(self) -> list[Callable[[Any], Any] | None]:
-        return [*_listed(self.get_x, self._n_inputs, "get_x"),
-                   *_listed(self.get_y, len(self.blocks) - self._n_inputs, "get_y")]  # fmt: skip
+    def made_blocks(self) -> tuple[Block, ...]:
+        """The blocks, each its own copy: what is learned of one source does not change the loaders of another."""
+        if not self.blocks:
+            raise ConfigError("a data block needs at least one block")
+        return tuple(copy.deepcopy(block if isinstance(block, Block) else block()) for block in self.blocks)
+
+    @property
+    def inputs(self) -> int:
+        """How many of the blocks are the model's inputs: all but the last, unless `n_inputs` says otherwise."""
+        n = self.n_inputs if self.n_inputs is not None else max(1, len(self.blocks) - 1)
+        if not 1 <= n <= len(self.blocks):
+            raise ConfigError(f"n_inputs is {n}, but there are {len(self.blocks)} blocks")
+        return n
+
+    def all_getters(self) -> list[Getter]:
+        """The getter of each block. Raises ConfigError where their number does not fit."""
+        n_targets = len(self.blocks) - self.inputs
+        if self.getters is None:
+            return [*_listed(self.get_x, self.inputs, "get_x"), *_listed(self.get_y, n_targets, "get_y")]
+        if self.get_x is not None or self.get_y not in (None, parent):
+            raise ConfigError("getters are given twice", hint="give getters, or get_x and get_y")
+        return _listed(list(self.getters), len(self.blocks), "getters")
 
     def dataloaders(self, source: Any, **options: Any) -> DataLoaders:
         """Loaders over `source`; the options are those of `Datasets.dataloaders`."""
         return self.datasets(source).dataloaders(self.item_transforms, self.batch_transforms, **options)
 
+    def summary(self, source: Any, *, batch_size: int = 4, write: Write | None = None, **options: Any) -> str:
+        """What happens to one sample of `source` at each step, and which step fails and why; `write` gets each line.
 
-def _listed(getter: Any, n: int, name: str) -> list[Callable[[Any], Any] | None]:
+        The options are those of `Datasets.dataloaders`.
+        """
+        return summary(self, source, batch_size=batch_size, write=write, **options)
+
+
+def _listed(getter: Any, n: int, name: str) -> list[Getter]:
     getters = list(getter) if isinstance(getter, (list, tuple)) else [getter] * n
     if len(getters) != n:
-        raise ConfigError(
-            f"{name} has {len(getters)} functions for {n} blocks", hint="give one per block, or set n_inputs"
-        )
+        hint = "give one per block, or set n_inputs"
+        raise ConfigError(f"{name} has {len(getters)} functions for {n} blocks", hint=hint)
     return getters
-
-
-class Datasets:
-    """Labelled, split items with their vocabulary; pictures are opened when loaders ask for them.
-
-    `values[b][i]` is what block b encodes for item i.
-    """
-
-    def __init__(
-        self,
-        items: Items,
-        values: Sequence[Sequence[Any]],
-        blocks: Sequence[Block],
-        train: Sequence[int],
-        valid: Sequence[int],
-        n_inputs: int = 1,
-        root: Path | None = None,
-    ) -> None:
-        self.items, self.values, self.blocks = items, values, blocks
-        self.train, self.valid, self.n_inputs, self.root = list(train), list(valid), n_inputs, root
-        for block, column in zip(blocks, values, strict=True):
-            block.encoder.setup([column[i] for i in self.train])
-
-    def __repr__(self) -> str:
-        return f"Datasets({len(self.train)} + {len(self.valid)} items, {self.target.n_out} {self.target.kind} outputs)"
-
-    @property
-    def target_encoder(self) -> LabelEncoder:
-        """The encoder of the last block."""
-        encoder = self.blocks[-1].encoder
-        if not isinstance(encoder, LabelEncoder):
-            raise ConfigError("the last block is not a label")
-        return encoder
-
-    @cached_property
-    def target(self) -> TargetInfo:
-        """What a loss, a metric or a head needs to know of the target."""
-        return self.target_encoder.info([self.values[-1][i] for i in self.train])
-
-    @cached_property
-    def paths(self) -> list[Path]:
-        """The file of every item."""
-        return [item_path(item) for item in self.items]
-
-    @property
-    def labels(self) -> Sequence[Any]:
-        """The label of every item, as its labeller gave it."""
-        return self.values[-1]
-
-    def dataloaders(
-        self,
-        item_transforms: Sequence[ItemTransform] = (),
-        batch_transforms: Sequence[BatchTransform] = (),
-        *,
-        normalize: Normalize | Literal["dataset"] | None = None,
-        batch_size: int = 64,
-        sampler: Sampler = "shuffle",
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-        cache: Tier | Literal["auto"] = "auto",
-        workers: int | None = None,
-        skip_bad: bool = False,
-        cache_folder: Path | None = None,
-    ) -> DataLoaders:
-        """The training and validation loaders."""
-        items = ItemPipeline(item_transforms)
-        make = partial(Store, uniform=not items.random, tier=cache, device=device, workers=workers, skip_bad=skip_bad,
-                       name_of=self.name_of, cache_folder=cache_folder)  # fmt: skip
-        elements = [self._element(b, items, make) for b in range(len(self.blocks))]
-        if normalize == "dataset":
-            normalize = self._statistics(elements[0], items)
-        batches = BatchPipeline(batch_transforms, normalize)
-        weights = None if sampler == "shuffle" else class_weights(sampler, self._class_indices(elements[-1]))
-        split = partial(Loader, elements, items=items, batches=batches, batch_size=batch_size, seed=seed,
-                        device=device, name_of=self.name_of)  # fmt: skip
-        train, valid = split(self.train, train=True, weights=weights), split(self.valid)
-        return DataLoaders(train, valid, self._input_info(elements[0], items, batches), self.target, self.n_inputs)
-
-    def name_of(self, index: int) -> str:
-        """The file name of item `index`, relative to the source where it lies below it."""
-        return relative_name(self.paths[index], self.root or Path())
-
-    def split_rows(self) -> list[SplitRow]:
-        """Path, label and split of every item that is in one, sorted by path."""
-        return split_rows(self.items, self.labels, self.train, self.valid, self.root or Path())
-
-    def _element(self, b: int, items: ItemPipeline, make: Callable[..., Store]) -> Store | Tensor:
-        encoder, values = self.blocks[b].encoder, self.values[b]
-        if isinstance(encoder, LabelEncoder):
-            labels: Tensor = encoder.encode_all(values, self.paths).as_subclass(encoder.element)
-            return labels
-        store: Store = make(lambda i: items.prepare(encoder.encode(values[i])), len(values), element=encoder.element)
-        return store
-
-    def _class_indices(self, labels: Store | Tensor) -> Tensor:
-        if self.target.kind != "category" or isinstance(labels, Store):
-            raise ConfigError("only data.sampler: shuffle works without single classes", key="data.sampler")
-        return labels.as_subclass(Tensor)[torch.tensor(self.train)]
-
-    def _views(self, store: Store, items: ItemPipeline, indices: Sequence[int]) -> list[Tensor]:
-        return [items.finish(pixels, None) for pixels in store.take(indices)]
-
-    def _statistics(self, store: Store | Tensor, items: ItemPipeline) -> Normalize:
-        assert isinstance(store, Store)
-        step = max(1, len(self.train) // STATS_SAMPLE)
-        return channel_stats(self._views(store, items, self.train[::step]))
-
-    def _input_info(self, store: Store | Tensor, items: ItemPipeline, batches: BatchPipeline) -> InputInfo:
-        assert isinstance(store, Store)
-        for index in self.train:
-            if views := self._views(store, items, [index]):
-                channels, height, width = views[0].shape
-                return InputInfo(channels, batches.output_size((height, width)))
-        raise DataError("no training picture can be opened", hint="fastcli data check")

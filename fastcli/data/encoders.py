@@ -1,4 +1,7 @@
-"""From what an item says (a path, a label) to the element that is batched, and back."""
+"""From what an item says (a path, a label) to the element that is batched, and back.
+
+Encoders of what lies on a picture (masks, points, boxes) are in `spatial_encoders`.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,32 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import PIL.Image as Pillow
 import torch
+from torch import Tensor
 
 from fastcli.data.items import item_path
-from fastcli.errors import DataError
-from fastcli.transforms.image import open_image
-from fastcli.types import Category, Image, MultiCategory, Regression, TargetInfo, TVTensor, typed
+from fastcli.data.values import class_scores, listed, names_of, number_rows, numbers_of, refuse_unknown, vocabulary
+from fastcli.errors import ConfigError, DataError
+from fastcli.transforms.image import from_pillow, open_image
+from fastcli.types import Category, Image, ImageBW, MultiCategory, Regression, TargetInfo, TVTensor, typed
+
+NOT_AVAILABLE = "#na#"
+"""The class of what is unknown, where one is added."""
 
 
 class Encoder:
-    """Encodes one value of a sample into a typed element; learns what it needs from the training split alone."""
+    """Encodes one value of a sample into a typed element; learns what it needs from the training split alone.
+
+    The loop sees plain tensors, so there is a second pair of steps: `plain` makes targets of a batch of elements, and
+    `restore` makes an element of one target.
+    """
 
     element: type[TVTensor]
     """The semantic type it makes."""
+    made_from: Literal["file", "value", "canvas"] = "value"
+    """Whether a file is opened, the value is enough, or the size of the picture that it lies on is needed too."""
 
     def setup(self, values: Sequence[Any]) -> None:
         """Learn from the values of the training split (a vocabulary, a number of columns)."""
@@ -32,73 +48,125 @@ class Encoder:
         """The value that a person understands."""
         return element
 
+    def info(self, values: Sequence[Any]) -> TargetInfo:
+        """What a loss, a metric or a head needs to know; `values` are those of the training split."""
+        return TargetInfo(self.element.__name__.lower(), 1)
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """What a model's outputs (n, …) say, in float32: probabilities, or numbers as they are."""
+        return logits.float()
+
+    def decide(self, scores: Tensor, threshold: float = 0.5) -> Tensor:
+        """The targets (n, …) that are predicted by `scores`; `threshold` is for labels that stand each for itself."""
+        return scores
+
+    def plain(self, batch: Tensor, canvas: tuple[int, int] | None) -> Tensor:
+        """A batch as the loop sees it, after the last transform; `canvas` is its pictures' height and width."""
+        return batch
+
+    def restore(self, target: Tensor, canvas: tuple[int, int] | None) -> Any:
+        """The typed element of one target, as `plain` gave it."""
+        return typed(target, self.element)
+
 
 class OpenImage(Encoder):
     """Opens an image file as uint8 (channels, height, width)."""
 
     element = Image
+    made_from = "file"
 
     def __init__(self, mode: Literal["RGB", "L"] = "RGB") -> None:
         self.mode = mode
+        self.element = ImageBW if mode == "L" else Image
 
     def encode(self, value: Any) -> Any:
-        """The decoded picture; raises DataError naming a file that cannot be decoded."""
-        return open_image(item_path(value), mode=self.mode)
+        """The picture of a file, a Pillow image or an array; raises DataError naming a file that cannot be decoded."""
+        if isinstance(value, np.ndarray):
+            value = Pillow.fromarray(value)
+        return (
+            from_pillow(value, self.mode)
+            if isinstance(value, Pillow.Image)
+            else open_image(item_path(value), mode=self.mode)
+        )
+
+    def info(self, values: Sequence[Any]) -> TargetInfo:
+        """Kind `image`: what is predicted has as many channels."""
+        return TargetInfo("image", 1 if self.mode == "L" else 3)
 
 
 class LabelEncoder(Encoder):
-    """Base of the encoders of targets."""
+    """Base of the encoders of labels: what a value says, without a file being opened."""
 
-    def encode_all(self, values: Sequence[Any], paths: Sequence[Path]) -> torch.Tensor:
+    def encode_all(self, values: Sequence[Any], paths: Sequence[Path]) -> Tensor:
         """All values as one tensor (n, …). Raises DataError that names files where a value does not fit."""
         return torch.stack([torch.as_tensor(self.encode(value)) for value in values])
 
-    def info(self, values: Sequence[Any]) -> TargetInfo:
-        """What a loss, a metric or a head needs to know; `values` are those of the training split."""
-        raise NotImplementedError
-
 
 class Categorize(LabelEncoder):
-    """One class per sample; the vocabulary is the sorted labels of the training split, or the one given."""
+    """One class per sample; the vocabulary is the sorted labels of the training split, or the one given.
 
-    element = Category
+    Without `sort` labels stand as they first appear. With `add_na` the first class is `#na#`, which takes every
+    unknown label.
+    """
 
-    def __init__(self, classes: Sequence[str] | None = None) -> None:
-        self.given = classes is not None
-        self.classes = tuple(str(name) for name in classes or ())
-        self._refuse_duplicates()
+    element: type[TVTensor] = Category
 
-    def _refuse_duplicates(self) -> None:
-        twice = [name for name, count in Counter(self.classes).items() if count > 1]
-        if twice:
+    def __init__(self, classes: Sequence[Any] | None = None, *, sort: bool = True, add_na: bool = False) -> None:
+        self.given, self.sort, self.add_na = classes is not None, sort, add_na
+        self.classes: tuple[str, ...] = ()
+        self._take(list(classes or ()))
+
+    def _take(self, labels: Sequence[Any]) -> None:
+        first = [NOT_AVAILABLE] if self.add_na else []
+        self.classes = (*first, *(str(label) for label in labels if str(label) not in first))
+        self._index = {name: i for i, name in enumerate(self.classes)}
+        if twice := [name for name, count in Counter(self.classes).items() if count > 1]:
             raise DataError(f"data.classes names {twice[0]!r} twice")
 
     def setup(self, values: Sequence[Any]) -> None:
         """Take the vocabulary from the training split unless it was given."""
         if not self.given:
-            self.classes = tuple(sorted({str(value) for value in values}))
-        self._index = {name: i for i, name in enumerate(self.classes)}
+            self._take(vocabulary(values, self.sort))
 
     def encode(self, value: Any) -> Any:
         """The class's index, int64 ()."""
-        return typed(torch.tensor(self._index[str(value)]), Category)
+        return typed(torch.tensor(self._position(value)), self.element)
 
-    def encode_all(self, values: Sequence[Any], paths: Sequence[Path]) -> torch.Tensor:
+    def _position(self, value: Any) -> int:
+        return self._index.get(str(value), 0) if self.add_na else self._index[str(value)]
+
+    def encode_all(self, values: Sequence[Any], paths: Sequence[Path]) -> Tensor:
         """Indices, int64 (n,)."""
-        refuse_unknown(((str(value),) for value in values), self._index, paths)
-        return torch.tensor([self._index[str(value)] for value in values], dtype=torch.int64)
+        if not self.add_na:
+            refuse_unknown(((str(value),) for value in values), self._index, paths)
+        return torch.tensor([self._position(value) for value in values], dtype=torch.int64)
 
     def decode(self, element: Any) -> str:
         """The class's name."""
         return self.classes[int(element)]
 
+    def scores(self, logits: Tensor) -> Tensor:
+        """Probabilities (n, n_classes); one output for two classes is the logit of the second.
+
+        >>> Categorize(["a", "b"]).scores(torch.zeros(1, 1))
+        tensor([[0.5000, 0.5000]])
+        """
+        return class_scores(logits, len(self.classes))
+
+    def decide(self, scores: Tensor, threshold: float = 0.5) -> Tensor:
+        """The index of the likeliest class, int64 (n,)."""
+        return scores.argmax(1)
+
     def info(self, values: Sequence[Any]) -> TargetInfo:
         """Kind `category`, with the training items per class."""
-        return self._counted("category", [str(value) for value in values])
+        return self._counted("category", (str(value) for value in values), "cross_entropy", "error_rate")
 
-    def _counted(self, kind: str, names: Iterable[str]) -> TargetInfo:
+    def _counted(self, kind: str, names: Iterable[str], loss: str = "", *metrics: str) -> TargetInfo:
         counts = Counter(names)
-        return TargetInfo(kind, len(self.classes), self.classes, tuple(counts[name] for name in self.classes))
+        if self.add_na:
+            counts[NOT_AVAILABLE] += sum(count for name, count in counts.items() if name not in self._index)
+        numbers = tuple(counts[name] for name in self.classes)
+        return TargetInfo(kind, len(self.classes), self.classes, numbers, loss, metrics)
 
 
 class MultiCategorize(Categorize):
@@ -108,26 +176,66 @@ class MultiCategorize(Categorize):
 
     def setup(self, values: Sequence[Any]) -> None:
         """Take the vocabulary from the training split unless it was given."""
-        super().setup([name for names in values for name in _names(names)])
+        super().setup([name for names in values for name in listed(names)])
 
     def encode(self, value: Any) -> Any:
         """Zeros and ones, float32 (n_classes,)."""
         hot = torch.zeros(len(self.classes))
-        hot[[self._index[name] for name in _names(value)]] = 1.0
-        return typed(hot, MultiCategory)
+        hot[[self._position(name) for name in listed(value)]] = 1.0
+        return typed(hot, self.element)
 
-    def encode_all(self, values: Sequence[Any], paths: Sequence[Path]) -> torch.Tensor:
+    def encode_all(self, values: Sequence[Any], paths: Sequence[Path]) -> Tensor:
         """Zeros and ones, float32 (n, n_classes)."""
-        refuse_unknown((_names(value) for value in values), self._index, paths)
-        return LabelEncoder.encode_all(self, values, paths).as_subclass(torch.Tensor)
+        if not self.add_na:
+            refuse_unknown((names_of(value) for value in values), self._index, paths)
+        return LabelEncoder.encode_all(self, values, paths).as_subclass(Tensor)
 
     def decode(self, element: Any) -> list[str]:  # type: ignore[override]
         """The names of the classes whose value is above one half."""
         return [name for name, value in zip(self.classes, element, strict=True) if value > 0.5]
 
+    def scores(self, logits: Tensor) -> Tensor:
+        """The probability of each class on its own, (n, n_classes)."""
+        return logits.float().sigmoid()
+
+    def decide(self, scores: Tensor, threshold: float = 0.5) -> Tensor:
+        """1 for every class above the threshold, float32 (n, n_classes).
+
+        >>> MultiCategorize(["a", "b"]).decide(torch.tensor([[0.2, 0.8]]))
+        tensor([[0., 1.]])
+        """
+        return (scores > threshold).float()
+
     def info(self, values: Sequence[Any]) -> TargetInfo:
         """Kind `multi_category`, with the training items per class."""
-        return self._counted("multi_category", (name for names in values for name in _names(names)))
+        names = (name for value in values for name in names_of(value))
+        return self._counted("multi_category", names, "binary_cross_entropy", "accuracy_multi")
+
+
+class OneHotEncoded(MultiCategorize):
+    """Any number of classes per sample, given as one 0 or 1 per class, in the order of `classes`."""
+
+    def __init__(self, classes: Sequence[Any] | None = None) -> None:
+        if classes is None:
+            hint = "list the classes in data.classes, in the order of the columns"
+            raise ConfigError("labels of zeros and ones do not name their classes", hint=hint, key="data.classes")
+        super().__init__(classes)
+
+    def encode(self, value: Any) -> Any:
+        """Zeros and ones, float32 (n_classes,)."""
+        return typed(torch.tensor(numbers_of(value)), self.element)
+
+    def encode_all(self, values: Sequence[Any], paths: Sequence[Path]) -> Tensor:
+        """Zeros and ones, float32 (n, n_classes). Raises DataError naming a file with other numbers."""
+        rows = number_rows(values, paths, len(self.classes))
+        for row, path in zip(rows, paths, strict=True):
+            if any(number not in (0, 1) for number in row):
+                raise DataError(f"{path}: labels must be 0 or 1, these are {row}")
+        return torch.tensor(rows)
+
+    def info(self, values: Sequence[Any]) -> TargetInfo:
+        """Kind `multi_category`, with the training items per class."""
+        return super().info([self.decode(numbers_of(value)) for value in values])
 
 
 class ToNumbers(LabelEncoder):
@@ -140,27 +248,16 @@ class ToNumbers(LabelEncoder):
 
     def setup(self, values: Sequence[Any]) -> None:
         """Take the number of columns from the first value unless it was given."""
-        if self.n_out is None:
-            first = values[0]
-            self.n_out = len(first) if isinstance(first, (list, tuple)) else 1
+        if self.n_out is None and len(values):
+            self.n_out = len(listed(values[0]))
 
     def encode(self, value: Any) -> Any:
         """The numbers, float32 (n_out,)."""
-        row = [float(v) for v in value] if isinstance(value, (list, tuple)) else [float(value)]
-        return typed(torch.tensor(row, dtype=torch.float32), Regression)
+        return typed(torch.tensor(numbers_of(value)), Regression)
 
-    def encode_all(self, values: Sequence[Any], paths: Sequence[Path]) -> torch.Tensor:
-        """The numbers, float32 (n, n_out)."""
-        rows = []
-        for value, path in zip(values, paths, strict=True):
-            try:
-                row = torch.as_tensor(self.encode(value))
-            except (TypeError, ValueError):
-                raise DataError(f"{path}: the target {value!r} is not a number") from None
-            if len(row) != self.n_out:
-                raise DataError(f"{path}: {len(row)} numbers, but the first sample has {self.n_out}")
-            rows.append(row.as_subclass(torch.Tensor))
-        return torch.stack(rows)
+    def encode_all(self, values: Sequence[Any], paths: Sequence[Path]) -> Tensor:
+        """The numbers, float32 (n, n_out). Raises DataError naming two files whose numbers differ in count."""
+        return torch.tensor(number_rows(values, paths, self.n_out or 1)).reshape(len(values), -1)
 
     def decode(self, element: Any) -> list[float]:
         """The numbers."""
@@ -168,26 +265,4 @@ class ToNumbers(LabelEncoder):
 
     def info(self, values: Sequence[Any]) -> TargetInfo:
         """Kind `regression`."""
-        return TargetInfo("regression", self.n_out or 1)
-
-
-def refuse_unknown(labels: Iterable[Sequence[str]], known: dict[str, int], paths: Sequence[Path]) -> None:
-    """Raise a DataError that names files, if a label is not a class of the training split."""
-    strangers: dict[str, list[Path]] = {}
-    for names, path in zip(labels, paths, strict=True):
-        for name in names:
-            if name not in known:
-                strangers.setdefault(name, []).append(path)
-    if not strangers:
-        return
-    name, files = next(iter(sorted(strangers.items())))
-    shown = ", ".join(str(path) for path in files[:3]) + (", …" if len(files) > 3 else "")
-    others = f" (and {len(strangers) - 1} more unknown classes)" if len(strangers) > 1 else ""
-    raise DataError(
-        f"class {name!r} is not in the training split{others}: {shown}",
-        hint="move one of its images to the training split, remove these files, or list all classes in data.classes",
-    )
-
-
-def _names(value: Any) -> list[str]:
-    return [str(v) for v in value] if isinstance(value, (list, tuple)) else [str(value)]
+        return TargetInfo("regression", self.n_out or 1, loss="mean_squared", metrics=("mae",))

@@ -48,6 +48,21 @@ def item_path(item: Any) -> Path:
     raise ConfigError(f"an item of type {type(item).__name__} has no path", hint="give paths, or rows from csv_rows")
 
 
+def paths_of(items: Sequence[Any]) -> list[Path]:
+    """The file of every item; `item 0` and so on for items that are no files.
+
+    >>> [str(path) for path in paths_of(["a.png", 3])]
+    ['a.png', 'item 1']
+    """
+    paths = []
+    for i, item in enumerate(items):
+        try:
+            paths.append(item_path(item))
+        except ConfigError:
+            paths.append(Path(f"item {i}"))
+    return paths
+
+
 def column_name(column: str | int, names: Sequence[str]) -> str:
     """The name of a column given by name or position. Raises DataError with the nearest name.
 

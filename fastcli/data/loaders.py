@@ -1,186 +1,128 @@
-"""Batches: slices of a store by a permutation that is a pure function of (seed, epoch)."""
+"""DataLoaders: the training and validation loaders of one task, and what can be asked of them."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from fastcli.data.seeding import generator
-from fastcli.data.store import Store, stack_pixels
-from fastcli.transforms.batch import BatchPipeline
-from fastcli.transforms.item import ItemPipeline
-from fastcli.types import InputInfo, TargetInfo
+from fastcli.data.items import paths_of
+from fastcli.data.loader import Loader
+from fastcli.data.plan import Batch, Sampler
+from fastcli.data.sources import Sources
+from fastcli.data.store import Tier
+from fastcli.errors import ConfigError
+from fastcli.transforms.batch import BatchTransform
+from fastcli.transforms.normalize import Normalize
+from fastcli.transforms.transform import ItemTransform
+from fastcli.types import Image, InputInfo, TargetInfo, typed
 
-Sampler = Literal["shuffle", "balanced", "weighted"]
-AHEAD = 3
-"""Batches that are assembled before they are asked for."""
+if TYPE_CHECKING:
+    from fastcli.data.datasets import Datasets, Subset
+
+__all__ = ["DataLoaders", "LoaderOptions", "Sample"]
+
+Sample = list[tuple[Any, Any]]
+"""Each part of a sample: its typed element, for drawing, and what it says to people (None for a picture)."""
+MOST = 9
+Known = TypeVar("Known")
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Which items make a batch, and where it stands."""
+class LoaderOptions:
+    """How loaders are made of datasets."""
 
-    epoch: int
-    index: int
-    items: tuple[int, ...]
+    normalize: Normalize | Literal["dataset"] | None = None
+    batch_size: int = 64
+    valid_batch_size: int | None = None
+    sampler: Sampler = "shuffle"
+    weights: Sequence[float] | Tensor | None = None
+    """By how much each training item, in their order, is drawn."""
+    shuffle: bool = True
+    drop_last: bool = False
+    per_epoch: int | None = None
+    """Training items that make an epoch; None for all of them."""
+    seed: int = 0
+    device: torch.device | str = "cpu"
+    cache: Tier | Literal["auto"] = "auto"
+    workers: int | None = None
+    skip_bad: bool = False
+    cache_folder: Path | None = None
 
 
-class Loader:
-    """Iterates over one split: (inputs…, targets…) as plain tensors on `device`, after the batch transforms.
+class DataLoaders:
+    """The training and validation loaders of one task, and what a model needs to know of them.
 
-    `elements` are the sample's parts in order, each a `Store` of pixels or a typed tensor of labels (n_items, …).
-    Training shuffles anew each epoch and keeps every sample; a last batch of one joins the batch before it, because
-    batch norm cannot train on a single sample. `augment` makes the random views of training in another order.
+    Any two iterables of batches will do. What needs the blocks and transforms of a `Datasets` (showing, test loaders,
+    other options) raises ConfigError for loaders that were not made of one.
     """
 
     def __init__(
         self,
-        elements: Sequence[Store | Tensor],
-        indices: Sequence[int],
+        train: Any,
+        valid: Any,
+        input: InputInfo | None = None,
+        target: TargetInfo | None = None,
+        n_inputs: int = 1,
         *,
-        items: ItemPipeline,
-        batches: BatchPipeline,
-        batch_size: int = 64,
-        train: bool = False,
-        augment: bool | None = None,
-        seed: int = 0,
-        weights: Tensor | None = None,
-        device: torch.device | str = "cpu",
-        name_of: Callable[[int], str] = str,
+        datasets: Datasets | None = None,
+        sources: Sources | None = None,
+        options: LoaderOptions | None = None,
     ) -> None:
-        self.elements, self.indices = list(elements), torch.as_tensor(indices, dtype=torch.int64)
-        self.items, self.batches = items, batches
-        self.batch_size, self.train, self.seed, self.weights = batch_size, train, seed, weights
-        self.augment = train if augment is None else augment
-        self.device, self.name_of = torch.device(device), name_of
-        self.epoch = 0
-        self.max_batches: int | None = None
-
-    def __len__(self) -> int:
-        return len(self._bounds())
+        self.train: Loader = train
+        self.valid: Loader = valid
+        self.n_inputs = n_inputs
+        self._input, self._target = input, target
+        self._datasets, self._sources, self._options = datasets, sources, options
 
     def __repr__(self) -> str:
-        kind = "training" if self.train else "validation"
-        return f"Loader({self.n} {kind} items, {len(self)} batches of {self.batch_size})"
+        return f"DataLoaders({self.train!r}, {self.valid!r})"
 
     @property
-    def n(self) -> int:
-        """Items in one epoch."""
-        return len(self.indices)
+    def input(self) -> InputInfo:
+        """What a model needs to know of its input."""
+        return _known(self._input, "what their input is")
 
     @property
-    def stores(self) -> list[Store]:
-        """The stores among the elements."""
-        return [element for element in self.elements if isinstance(element, Store)]
+    def target(self) -> TargetInfo:
+        """What a loss, a metric or a head needs to know of the target."""
+        return _known(self._target, "what their target is")
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the permutation and the random draws of `epoch`."""
-        self.epoch = epoch
+    @property
+    def datasets(self) -> Datasets:
+        """The datasets that the loaders were made of."""
+        return _known(self._datasets, "what samples they are made of")
 
-    def _bounds(self) -> list[tuple[int, int]]:
-        starts = list(range(0, self.n, self.batch_size))
-        if self.train and len(starts) > 1 and self.n - starts[-1] == 1:
-            starts.pop()
-        return list(zip(starts, [*starts[1:], self.n], strict=True))[: self.max_batches]
+    @property
+    def train_set(self) -> Subset:
+        """The training samples, as they are opened."""
+        return self.datasets.train
 
-    def plan(self, epoch: int) -> list[Batch]:
-        """The items of every batch of `epoch`."""
-        order = self._order(epoch).tolist()
-        return [Batch(epoch, i, tuple(order[start:end])) for i, (start, end) in enumerate(self._bounds())]
+    @property
+    def valid_set(self) -> Subset:
+        """The validation samples, as they are opened."""
+        return self.datasets.valid
 
-    def _order(self, epoch: int) -> Tensor:
-        if not self.train:
-            return self.indices
-        random = generator(self.seed, epoch)
-        if self.weights is not None:
-            return self.indices[torch.multinomial(self.weights, self.n, replacement=True, generator=random)]
-        return self.indices[torch.randperm(self.n, generator=random)]
+    @property
+    def vocab(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the model's outputs; empty where the target has none."""
+        return self.target.classes
 
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        for batch, elements in self._assembled(self.plan(self.epoch)):
-            if len(elements[0]):
-                yield self._to_device(batch, elements)
+    @property
+    def device(self) -> torch.device:
+        """Where the batches are."""
+        return torch.device(getattr(self.train, "device", "cpu"))
 
-    def _assembled(self, plan: list[Batch]) -> Iterator[tuple[Batch, list[Tensor]]]:
-        """Each batch with its collated elements, a few assembled ahead while pictures are being decoded or cut."""
-        if all(not isinstance(e, Store) or (e.uniform and e.complete) for e in self.elements):
-            for batch in plan:
-                yield batch, self.assemble(batch)
-            return
-        queue: deque[tuple[Batch, Future[list[Tensor]]]] = deque()
-        ahead = ThreadPoolExecutor(1, thread_name_prefix="assemble")
-        try:
-            for batch in plan:
-                queue.append((batch, ahead.submit(self.assemble, batch)))
-                if len(queue) > AHEAD:
-                    done, future = queue.popleft()
-                    yield done, future.result()
-            for done, future in queue:
-                yield done, future.result()
-        finally:
-            ahead.shutdown(wait=False, cancel_futures=True)
-
-    def assemble(self, batch: Batch) -> list[Tensor]:
-        """The collated, typed elements of a batch, before the batch transforms."""
-        random = generator(self.seed, batch.epoch, batch.index, 0) if self.augment else None
-        rows = self.items.draw(len(batch.items), random) if random is not None else None
-        elements = [self._collate(element, batch.items, rows) for element in self.elements]
-        bad = set().union(*(e.bad for e in self.elements if isinstance(e, Store)))
-        if not bad.intersection(batch.items):
-            return elements
-        keep = torch.tensor([i not in bad for i in batch.items])
-        pairs = zip(elements, self.elements, strict=True)
-        return [e if isinstance(source, Store) else e[keep].as_subclass(type(e)) for e, source in pairs]
-
-    def _collate(self, element: Store | Tensor, items: Sequence[int], rows: Any) -> Tensor:
-        if not isinstance(element, Store):
-            return element[torch.tensor(items)].as_subclass(type(element))
-        if element.uniform:
-            return element.gather(items)
-        pixels = element.take(items)
-        kept = [k for k, item in enumerate(items) if item not in element.bad]
-        views = [self.items.finish(p, _row(rows, k)) for p, k in zip(pixels, kept, strict=True)]
-        return stack_pixels(views, element.element)
-
-    def _to_device(self, batch: Batch, elements: list[Tensor]) -> tuple[Tensor, ...]:
-        moved = tuple(e.to(self.device, non_blocking=True).as_subclass(type(e)) for e in elements)
-        return self.batches(moved, generator(self.seed, batch.epoch, batch.index, 1), train=self.augment)
-
-    def names(self, batch: Batch) -> list[str]:
-        """The file names of a batch."""
-        return [self.name_of(item) for item in batch.items]
-
-
-def _row(rows: Sequence[Tensor | None] | None, k: int) -> list[Tensor | None] | None:
-    return None if rows is None else [None if row is None else row[k] for row in rows]
-
-
-def class_weights(sampler: Sampler, labels: Tensor) -> Tensor | None:
-    """How likely each item is drawn: `balanced` shows classes equally often, `weighted` by the root of their frequency.
-
-    `labels` is int64 (n,); None for `shuffle`.
-    """
-    if sampler == "shuffle":
-        return None
-    counts = torch.bincount(labels).clamp_min(1).double()
-    return counts[labels] ** (-1.0 if sampler == "balanced" else -0.5)
-
-
-@dataclass
-class DataLoaders:
-    """The training and validation loaders of one task, and what a model needs to know of them."""
-
-    train: Loader
-    valid: Loader
-    input: InputInfo
-    target: TargetInfo
-    n_inputs: int = 1
+    def to(self, device: torch.device | str) -> DataLoaders:
+        """These loaders, with batches on `device` from now on."""
+        for loader in (self.train, self.valid):
+            loader.device = torch.device(device)
+        return self
 
     def one_batch(self) -> tuple[Tensor, ...]:
         """The first training batch of the first epoch."""
@@ -189,3 +131,69 @@ class DataLoaders:
     def decode(self, inputs: Tensor) -> Tensor:
         """Pictures for showing, float in [0, 1], from a batch's normalised inputs."""
         return self.train.batches.decode(inputs)
+
+    def new(
+        self,
+        item_transforms: Sequence[ItemTransform] | None = None,
+        batch_transforms: Sequence[BatchTransform] | None = None,
+        **options: Any,
+    ) -> DataLoaders:
+        """Loaders of the same samples with these transforms and options in place of the present ones."""
+        before = _known(self._options, "how they were made")
+        # Fields are taken one by one: `asdict` would copy the weights and the normalisation.
+        kept = {field.name: getattr(before, field.name) for field in dataclasses.fields(before)}
+        items = self.train.items.transforms if item_transforms is None else item_transforms
+        batches = self.train.batches.transforms if batch_transforms is None else batch_transforms
+        return self.datasets.dataloaders(items, batches, **(kept | {"device": self.device} | options))
+
+    def test_loader(self, items: Iterable[Any], *, with_labels: bool = False, batch_size: int | None = None) -> Loader:
+        """A loader of other items in their order, as in validation; of inputs alone unless they are labelled too."""
+        items, sources = list(items), _known(self._sources, "how samples are made")
+        getters = self.datasets.getters if with_labels else self.datasets.getters[: self.n_inputs]
+        values = [[getter(item) for item in items] if getter else items for getter in getters]
+        paths = paths_of(items)
+        names = [str(path) for path in paths]
+        elements = sources.elements(values, paths, names.__getitem__)
+        return Loader(
+            elements, range(len(items)), items=self.valid.items, batches=self.valid.batches, device=self.device,
+            batch_size=batch_size or self.valid.batch_size, seed=self.valid.seed, name_of=names.__getitem__,
+        )  # fmt: skip
+
+    def samples(self, batch: Sequence[Tensor] | None = None, max_n: int = MOST) -> list[Sample]:
+        """Up to `max_n` samples of a batch, by default the first of training, each part decoded for showing."""
+        batch = self.one_batch() if batch is None else batch
+        encoders = self.datasets.encoders
+        pictures = [k for k, encoder in enumerate(encoders) if issubclass(encoder.element, Image)][:1]
+        canvas = (batch[pictures[0]].shape[-2], batch[pictures[0]].shape[-1]) if pictures else None
+        parts = list(zip(encoders, batch, strict=False))  # a batch without labels has fewer parts
+        return [
+            [self._part(encoder, part[i].detach().cpu(), canvas) for encoder, part in parts]
+            for i in range(min(max_n, len(batch[0])))
+        ]
+
+    def _part(self, encoder: Any, part: Tensor, canvas: tuple[int, int] | None) -> tuple[Any, Any]:
+        if issubclass(encoder.element, Image):
+            return typed(self.decode(part[None])[0], encoder.element), None
+        element = encoder.restore(part, canvas)
+        return element, encoder.decode(element)
+
+    def show_batch(
+        self, batch: Sequence[Tensor] | None = None, max_n: int = MOST, *, unique: bool = False, **options: Any
+    ) -> Any:
+        """Draw samples of a batch with what they are labelled; the options and the result are those of `show_grid`.
+
+        With `unique` the first training item is drawn in several random views.
+        """
+        if unique:
+            loader = self.train
+            item = loader.plan(loader.epoch)[0].items[0]
+            batch = loader.load(Batch(loader.epoch, 0, (item,) * max_n))
+        from fastcli.show import show_grid
+
+        return show_grid(self.samples(batch, max_n), **options)
+
+
+def _known(value: Known | None, what: str) -> Known:
+    if value is None:
+        raise ConfigError(f"these loaders do not say {what}", hint="make them with a DataBlock or Datasets")
+    return value

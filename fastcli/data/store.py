@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -33,8 +33,9 @@ SAMPLE = 16
 class Store:
     """The prepared pixels of `n` items; `load(i)` decodes item i into uint8 (channels, height, width).
 
-    `uniform` says that all have one size. With `skip_bad`, items that cannot be decoded are listed in `bad` and
-    `take` leaves them out; else the DataError of the first one is raised.
+    `prepare` is done to what was decoded before it is kept; `canvas` tells what size it had. `uniform` says that all
+    have one size then. With `skip_bad`, items that cannot be decoded are listed in `bad` and `take` leaves them out;
+    else the DataError of the first one is raised.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Store:
         n: int,
         *,
         uniform: bool,
+        prepare: Callable[[Any], Tensor] | None = None,
         tier: Tier | Literal["auto"] = "auto",
         device: torch.device | str = "cpu",
         element: type[TVTensor] = Image,
@@ -51,13 +53,15 @@ class Store:
         name_of: Callable[[int], str] = str,
         cache_folder: Path | None = None,
     ) -> None:
-        self.load, self.n, self.uniform, self.element = load, n, uniform, element
+        self.load, self.prepare, self.n, self.uniform, self.element = load, prepare, n, uniform, element
         self.device, self.skip_bad, self.name_of = torch.device(device), skip_bad, name_of
         self.workers = usable_cores() if workers is None else max(1, workers)
         self.bad: dict[int, str] = {}
         self.cache_folder = cache_folder
         self._views: list[Tensor | None] = [None] * n
+        self._canvases: dict[int, tuple[int, int]] = {}
         self._array: Tensor | None = None
+        self._first = 0
         self._room: Tensor = torch.empty(0, dtype=torch.uint8)
         self._missing = n
         self._lock = threading.Lock()
@@ -75,8 +79,20 @@ class Store:
 
     def take(self, indices: Sequence[int]) -> list[Tensor]:
         """The typed (channels, height, width) pixels of these items; bad items are left out."""
-        views = self._ensure(indices)
-        return [typed(views[i].permute(2, 0, 1), self.element) for i in self._good(indices)]
+        views = self.read(indices)
+        return [views[i] for i in self._good(indices)]
+
+    def read(self, indices: Sequence[int]) -> dict[int, Tensor]:
+        """The typed (channels, height, width) pixels by item; bad items are left out."""
+        return {i: typed(view.permute(2, 0, 1), self.element) for i, view in self._ensure(indices).items()}
+
+    def canvas(self, index: int) -> tuple[int, int]:
+        """Height and width of an item as it was decoded, before `prepare`. Raises DataError for a bad item."""
+        if index not in self._canvases:
+            self._ensure([index])
+        if index in self.bad:
+            raise DataError(self.bad[index])
+        return self._canvases[index]
 
     def gather(self, indices: Sequence[int]) -> Tensor:
         """The typed batch (n, channels, height, width) of these items, for a store of one size."""
@@ -84,7 +100,17 @@ class Store:
             picked = self._array[torch.as_tensor(self._good(indices), dtype=torch.int64, device=self._array.device)]
             batch: Tensor = picked.permute(0, 3, 1, 2).as_subclass(self.element)
             return batch
-        return stack_pixels(self.take(indices), self.element)
+        return self.stack(self.take(indices), self._good(indices))
+
+    def stack(self, views: Sequence[Tensor], indices: Sequence[int]) -> Tensor:
+        """The typed batch of pixels (channels, height, width) that belong to these items.
+
+        Raises DataError that names two files whose sizes differ.
+        """
+        for index, view in zip(indices, views, strict=True):
+            if view.shape != views[0].shape:
+                raise sizes_differ(self.name_of(index), view.shape, self.name_of(indices[0]), views[0].shape)
+        return stack_pixels(views, self.element)
 
     def _good(self, indices: Sequence[int]) -> Sequence[int]:
         return [i for i in indices if i not in self.bad] if self.bad else indices
@@ -100,7 +126,10 @@ class Store:
 
     def _decode(self, index: int) -> Tensor | None:
         try:
-            pixels = self.load(index).as_subclass(Tensor).permute(1, 2, 0)
+            decoded = self.load(index)
+            self._canvases[index] = (decoded.shape[-2], decoded.shape[-1])
+            prepared = decoded if self.prepare is None else self.prepare(decoded)
+            pixels = prepared.as_subclass(Tensor).permute(1, 2, 0)
         except DataError as error:
             if not self.skip_bad:
                 raise
@@ -127,21 +156,15 @@ class Store:
         if self.uniform:
             if self._array is None:
                 self._array = self._allocate(self.n * pixels.numel()).view(self.n, *pixels.shape)
+                self._first = index
             if self._array.shape[1:] != pixels.shape:
-                raise self._sizes_differ(index, pixels)
+                shape, other = pixels.shape[:2], self._array.shape[1:3]
+                raise sizes_differ(self.name_of(index), shape, self.name_of(self._first), other)
             return self._array[index]
         if self._room.numel() < pixels.numel():
             self._room = self._allocate(max(CHUNK, pixels.numel()))
         room, self._room = self._room[: pixels.numel()], self._room[pixels.numel() :]
         return room.view(pixels.shape)
-
-    def _sizes_differ(self, index: int, pixels: Tensor) -> DataError:
-        assert self._array is not None
-        height, width = self._array.shape[1:3]
-        return DataError(
-            f"{self.name_of(index)} is {pixels.shape[1]} x {pixels.shape[0]} pixels, others are {width} x {height}",
-            hint="pictures of several sizes need data.item_transforms: [{name: resize, size: 224}]",
-        )
 
     def _allocate(self, n_bytes: int) -> Tensor:
         if self.tier == "device":
@@ -166,6 +189,14 @@ class Store:
             if total <= 0.4 * free:
                 return "device"
         return "ram" if total <= 0.4 * available_memory() else "off"
+
+
+def sizes_differ(name: str, size: Sequence[int], other: str, other_size: Sequence[int]) -> DataError:
+    """The error of two pictures that do not fit into one batch; sizes end with height and width."""
+    return DataError(
+        f"{name} is {size[-1]} x {size[-2]} pixels, {other} is {other_size[-1]} x {other_size[-2]}",
+        hint="pictures of several sizes need data.item_transforms: [{name: resize, size: 224}]",
+    )
 
 
 def stack_pixels(views: Sequence[Tensor], element: type[TVTensor]) -> Tensor:

@@ -15,7 +15,7 @@ from fastcli.components import load_components
 from fastcli.config.load import load
 from fastcli.config.models import Config
 from fastcli.data.encoders import OpenImage
-from fastcli.data.loaders import Loader
+from fastcli.data.loader import Loader
 from fastcli.data.store import Store
 from fastcli.errors import FastcliError
 from fastcli.experiment import batch_pipeline, item_pipeline

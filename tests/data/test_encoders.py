@@ -55,5 +55,5 @@ def test_numbers():
     assert encoder.encode_all([["1.5", "2"], [3, 4]], paths(2)).tolist() == [[1.5, 2.0], [3.0, 4.0]]
     with pytest.raises(DataError, match=r"1.png: the target 'x' is not a number"):
         ToNumbers(1).encode_all([1, "x"], paths(2))
-    with pytest.raises(DataError, match="3 numbers, but the first sample has 2"):
-        encoder.encode_all([[1, 2, 3]], paths(1))
+    with pytest.raises(DataError, match=r"1.png: 3 numbers, but 0.png has 2"):
+        encoder.encode_all([[1, 2], [1, 2, 3]], paths(2))

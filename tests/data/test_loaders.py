@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from fastcli.data.loaders import Loader, class_weights
+from fastcli.data.loader import Loader
+from fastcli.data.plan import class_weights
 from fastcli.data.store import Store
 from fastcli.errors import DataError
 from fastcli.transforms.batch import BatchPipeline

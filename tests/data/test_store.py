@@ -64,7 +64,7 @@ def test_sizes_that_differ_are_told_with_the_remedy():
     store = Store(
         lambda i: picture(i, (3, 4 + i, 5)), 2, uniform=True, tier="ram", workers=1, name_of=lambda i: f"{i}.png"
     )
-    with pytest.raises(DataError, match=r"1.png is 5 x 5 pixels, others are 5 x 4\nhint: .*resize"):
+    with pytest.raises(DataError, match=r"1.png is 5 x 5 pixels, 0.png is 5 x 4\nhint: .*resize"):
         store.take([0, 1])
 
 

@@ -1,0 +1,170 @@
+"""Loaders: batches of a split, assembled ahead, put through the batch transforms, as the loop sees them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastcli.data.elements import Element, Fetched, Pixels, as_element, like
+from fastcli.data.plan import Batch, BatchPlan
+from fastcli.data.seeding import derive_seed, generator
+from fastcli.data.store import Store
+from fastcli.errors import DataError
+from fastcli.transforms.batch import BatchPipeline
+from fastcli.transforms.item import ItemPipeline
+from fastcli.types import Image, Mask
+
+AHEAD = 3
+"""Batches that are assembled before they are asked for."""
+
+
+class Loader(BatchPlan):
+    """Iterates over one split: (inputs…, targets…) as plain tensors on `device`, after the batch transforms.
+
+    `elements` are the sample's parts in order; a `Store` of pixels or a typed tensor of labels (n_items, …) will do.
+    Training shuffles anew each epoch and keeps every sample, unless told otherwise; a last batch of one joins the
+    batch before it, because batch norm cannot train on a single sample. `augment` makes the random views of training
+    in another order.
+    """
+
+    def __init__(
+        self,
+        elements: Sequence[Element | Store | Tensor],
+        indices: Sequence[int],
+        *,
+        items: ItemPipeline,
+        batches: BatchPipeline,
+        batch_size: int = 64,
+        train: bool = False,
+        augment: bool | None = None,
+        shuffle: bool | None = None,
+        drop_last: bool = False,
+        seed: int = 0,
+        weights: Sequence[float] | Tensor | None = None,
+        per_epoch: int | None = None,
+        device: torch.device | str = "cpu",
+        name_of: Callable[[int], str] = str,
+    ) -> None:
+        super().__init__(indices, batch_size, shuffle=train if shuffle is None else shuffle, drop_last=drop_last,
+                         join_single=train, seed=seed, weights=weights, per_epoch=per_epoch)  # fmt: skip
+        self.elements = [as_element(element) for element in elements]
+        self.items, self.batches, self.train = items, batches, train
+        self.augment = train if augment is None else augment
+        self.device, self.name_of = torch.device(device), name_of
+
+    def __repr__(self) -> str:
+        kind = "training" if self.train else "validation"
+        return f"Loader({self.n} {kind} items, {len(self)} batches of {self.batch_size})"
+
+    @property
+    def stores(self) -> list[Store]:
+        """The stores among the elements."""
+        return [element.store for element in self.elements if isinstance(element, Pixels)]
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        for batch, elements in self._assembled(self.plan(self.epoch)):
+            if len(elements[0]):
+                yield self._finished(batch, elements)
+
+    def load(self, batch: Batch) -> tuple[Tensor, ...]:
+        """One batch, as iterating gives it."""
+        return self._finished(batch, self.assemble(batch))
+
+    def _assembled(self, plan: list[Batch]) -> Iterator[tuple[Batch, list[Tensor]]]:
+        """Each batch with its collated elements, a few assembled ahead while pictures are being decoded or cut."""
+        if all(element.ready for element in self.elements):
+            for batch in plan:
+                yield batch, self.assemble(batch)
+            return
+        queue: deque[tuple[Batch, Future[Callable[[], list[Tensor]]]]] = deque()
+        ahead = ThreadPoolExecutor(1, thread_name_prefix="assemble")
+        try:
+            for batch in plan:
+                queue.append((batch, ahead.submit(self._begin, batch)))
+                if len(queue) > AHEAD:
+                    done, future = queue.popleft()
+                    yield done, future.result()()
+            for done, future in queue:
+                yield done, future.result()()
+        finally:
+            ahead.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, batch: Batch) -> Callable[[], list[Tensor]]:
+        """What remains to be done in the loop's own thread: cutting, if it draws from torch's global generator."""
+        fetched = self._fetch(batch)
+        if self._foreign:
+            return partial(self._collate, batch, fetched)
+        elements = self._collate(batch, fetched)
+        return lambda: elements
+
+    def assemble(self, batch: Batch) -> list[Tensor]:
+        """The collated, typed elements of a batch, before the batch transforms."""
+        return self._collate(batch, self._fetch(batch))
+
+    @property
+    def _foreign(self) -> bool:
+        """Whether item transforms draw from torch's global generator."""
+        return bool(getattr(self.items, "foreign", False))
+
+    def _fetch(self, batch: Batch) -> list[Fetched]:
+        return [element.fetch(batch.items) for element in self.elements]
+
+    def _collate(self, batch: Batch, fetched: list[Fetched]) -> list[Tensor]:
+        random = generator(self.seed, batch.epoch, batch.index, 0) if self.augment else None
+        rows = self.items.draw(len(batch.items), random) if random is not None else None
+        bad = set().union(*(element.bad for element in self.elements))
+        kept = [k for k, item in enumerate(batch.items) if item not in bad]
+        items = [batch.items[k] for k in kept]
+
+        def view(element: Any, place: int) -> Any:
+            return self.items.finish(element, _row(rows, kept[place]))
+
+        with self._own_draws(batch):
+            pairs = zip(self.elements, fetched, strict=True)
+            elements = [element.collate(found, items, view) for element, found in pairs]
+        self._refuse_other_masks(items, elements)
+        return elements
+
+    @contextlib.contextmanager
+    def _own_draws(self, batch: Batch) -> Iterator[None]:
+        """Torch's global generator is a function of the batch inside, and as it was afterwards, if it is drawn from."""
+        if not self._foreign:
+            yield
+            return
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.seed, batch.epoch, batch.index, 3))
+            yield
+
+    def _refuse_other_masks(self, items: Sequence[int], elements: Sequence[Tensor]) -> None:
+        pictures = [e.shape[-2:] for e in elements if isinstance(e, Image)]
+        masks = [e.shape[-2:] for e in elements if isinstance(e, Mask)]
+        for size in masks if pictures and items else ():
+            if size != pictures[0]:
+                (height, width), (down, across) = pictures[0], size
+                raise DataError(
+                    f"{self.name_of(items[0])} is {width} x {height} pixels, its mask is {across} x {down}",
+                    hint="give both one size with data.item_transforms: [{name: resize, size: 224}]",
+                )
+
+    def _finished(self, batch: Batch, elements: list[Tensor]) -> tuple[Tensor, ...]:
+        moved = [like(element.to(self.device, non_blocking=True), element) for element in elements]
+        seen = self.batches(moved, generator(self.seed, batch.epoch, batch.index, 1), train=self.augment)
+        pixels = (k for k, element in enumerate(elements) if isinstance(element, Image | Mask))
+        k = next(pixels, None)
+        canvas = None if k is None else (seen[k].shape[-2], seen[k].shape[-1])
+        return tuple(element.plain(part, canvas) for element, part in zip(self.elements, seen, strict=True))
+
+    def names(self, batch: Batch) -> list[str]:
+        """The file names of a batch."""
+        return [self.name_of(item) for item in batch.items]
+
+
+def _row(rows: Sequence[Tensor | None] | None, k: int) -> list[Tensor | None] | None:
+    return None if rows is None else [None if row is None else row[k] for row in rows]

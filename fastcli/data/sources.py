@@ -1,0 +1,84 @@
+"""From the values of all samples to the elements that loaders collate: pixels in stores, labels, annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from fastcli.data.elements import Annotations, Element, Labels, LabelsOfBoxes, Pixels
+from fastcli.data.encoders import Encoder, LabelEncoder
+from fastcli.data.spatial_encoders import AnnotationEncoder, BoxLabels
+from fastcli.data.store import Store, Tier
+from fastcli.errors import ConfigError
+from fastcli.transforms.item import ItemPipeline
+from fastcli.types import Image
+
+
+class Sources:
+    """How elements are made from values: by which encoders and item transforms, and where pixels are kept."""
+
+    def __init__(
+        self,
+        encoders: Sequence[Encoder],
+        items: ItemPipeline,
+        *,
+        device: torch.device | str = "cpu",
+        cache: Tier | Literal["auto"] = "auto",
+        workers: int | None = None,
+        skip_bad: bool = False,
+        cache_folder: Path | None = None,
+    ) -> None:
+        self.encoders, self.items = tuple(encoders), items
+        self._options: dict[str, Any] = {
+            "device": device, "tier": cache, "workers": workers, "skip_bad": skip_bad, "cache_folder": cache_folder,
+        }  # fmt: skip
+
+    def elements(
+        self, values: Sequence[Sequence[Any]], paths: Sequence[Path], name_of: Callable[[int], str] = str
+    ) -> list[Element]:
+        """The element of each column of `values`; there may be fewer columns than encoders (inputs alone)."""
+        made: list[Element] = []
+        for encoder, column in zip(self.encoders, values, strict=False):
+            made.append(self._element(encoder, column, paths, made, name_of))
+        return made
+
+    def _element(
+        self, encoder: Encoder, values: Sequence[Any], paths: Sequence[Path], made: Sequence[Element],
+        name_of: Callable[[int], str],
+    ) -> Element:  # fmt: skip
+        if encoder.made_from == "file":
+            store = Store(lambda i: encoder.encode(values[i]), len(values), prepare=self.items.prepare, name_of=name_of,
+                          uniform=not self.items.random, element=encoder.element, **self._options)  # fmt: skip
+            return Pixels(store, encoder)
+        if isinstance(encoder, AnnotationEncoder):
+            picture = next((e.store for e in made if isinstance(e, Pixels)), None)
+            if picture is None:
+                raise ConfigError("points and boxes lie on a picture", hint="put an ImageBlock before them")
+            return Annotations(encoder.encode_each(values, paths), encoder, picture, self.items.prepare)
+        if isinstance(encoder, BoxLabels):
+            boxes = next((e for e in reversed(made) if isinstance(e, Annotations)), None)
+            if boxes is None:
+                raise ConfigError("labels of boxes need boxes", hint="put a BBoxBlock before them")
+            return LabelsOfBoxes(encoder.encode_each(values, paths), encoder, boxes)
+        return Labels(_all_labels(encoder, values, paths), encoder)
+
+
+def _all_labels(encoder: Encoder, values: Sequence[Any], paths: Sequence[Path]) -> Tensor:
+    if isinstance(encoder, LabelEncoder):
+        labels = encoder.encode_all(values, paths)
+    else:
+        labels = torch.stack([torch.as_tensor(encoder.encode(value)) for value in values])
+    typed: Tensor = labels.as_subclass(encoder.element)
+    return typed
+
+
+def picture_of(elements: Sequence[Element]) -> Pixels | None:
+    """The first picture among the elements."""
+    for element in elements:
+        if isinstance(element, Pixels) and issubclass(element.store.element, Image):
+            return element
+    return None
