@@ -9,6 +9,7 @@ cancel raised by one of them travels.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 
@@ -71,6 +72,10 @@ class Callback:
 
     order: ClassVar[int] = 0
     """Lower runs earlier; equals run in the order they were added."""
+    orders: ClassVar[Mapping[str, int]] = {}
+    """Events that are heard at another place than `order` says."""
+    in_search: ClassVar[bool] = True
+    """Whether a learning-rate search hears it too: False for what stops, saves, averages or writes."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -92,5 +97,9 @@ class Callback:
 
 def handlers(callbacks: list[Callback]) -> dict[str, list[Any]]:
     """The bound methods to call for each event, in order; events that nobody hears have an empty list."""
-    ordered = sorted(callbacks, key=lambda callback: callback.order)
-    return {event: [getattr(c, event) for c in ordered if hasattr(c, event)] for event in EVENTS}
+    return {event: [getattr(c, event) for c in sorted(callbacks, key=_place(event)) if hasattr(c, event)]
+            for event in EVENTS}  # fmt: skip
+
+
+def _place(event: str) -> Callable[[Callback], int]:
+    return lambda callback: callback.orders.get(event, callback.order)
