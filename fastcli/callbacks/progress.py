@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from fastcli.callbacks.screen import Screen
 from fastcli.callbacks.table import fitted
+from fastcli.callbacks.timing import Timer
 from fastcli.events import Callback
 from fastcli.run.files import json_line
 
@@ -58,27 +59,17 @@ class Progress(Callback):
         self._fit_started = self._clock()
         self._drawn = -math.inf
         self._loss: float | None = None
-
-    def before_train(self, learner: Any) -> None:
-        self._started = self._ended = self._clock()
-        self._images, self._waited = 0, 0.0
-
-    def before_batch(self, learner: Any) -> None:
-        if self._fitting and learner.training:
-            self._waited += self._clock() - self._ended
+        self._timer: Timer = learner.callback(Timer)
 
     def after_batch(self, learner: Any) -> None:
         if not self._fitting:
             return
         now = self._clock()
-        if learner.training:
-            self._images += len(learner.inputs[0])
         if now - self._drawn >= EVERY:
             if learner.training:
                 self._look_at_loss(float(learner.loss.detach()))
             self.screen.draw(*self._bar(learner, now))
             self._drawn = now
-        self._ended = self._clock()
 
     def after_epoch(self, learner: Any) -> None:
         shown = self._shown or 0
@@ -117,10 +108,10 @@ class Progress(Callback):
         share = (learner.batch_index + 1) / max(batches, learner.batch_index + 1)
         facts = [f"{share:4.0%}"] if batches else []
         if learner.training:
-            seconds = max(now - self._started, 1e-9)
+            seconds = max(self._timer.seconds, 1e-9)
             facts += [f"loss {self._loss:.4f}"]
             facts += [f"{self._left(learner.epoch + share, now, all_epochs)} left"]
-            facts += [f"{self._images / seconds:.0f} img/s", f"wait {self._waited / seconds:.0%}"]
+            facts += [f"{self._timer.images / seconds:.0f} img/s", f"wait {self._timer.waited / seconds:.0%}"]
         what = f"epoch {rows + 1}/{all_epochs}" + ("" if learner.training else " validating")
         return drawn_bar(what, share, facts, self.screen.width or 80, boxes=self.screen.draws_boxes)
 

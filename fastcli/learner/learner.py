@@ -7,60 +7,33 @@ phases begin and end, and may rewrite anything that lies on the learner.
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from fastcli.callbacks.record import Recorder
+from fastcli.callbacks.timing import Timer
 from fastcli.data.seeding import derive_seed
-from fastcli.events import PHASES, Callback, Cancel, handlers
+from fastcli.events import Callback, Cancel, handlers
+from fastcli.learner.phases import phase, wider
 from fastcli.metrics import Metric
 from fastcli.models.create import layer_groups
 from fastcli.optim.algorithms import adam
 from fastcli.optim.groups import parameter_groups
 
-RANK = {cancel: rank for rank, cancel in enumerate(PHASES.values())}
 Norms = Literal["follow", "train", "freeze"]
 Found = TypeVar("Found", bound=Callback)
-
-
-def phase(name: str) -> Callable[[Callable[[Learner], None]], Callable[[Learner], None]]:
-    """Run a method as the phase `name`: its events around it, and its own cancel stopped here."""
-    own, before, after = PHASES[name], f"before_{name}", f"after_{name}"
-
-    def decorate(body: Callable[[Learner], None]) -> Callable[[Learner], None]:
-        @functools.wraps(body)
-        def run(self: Learner) -> None:
-            cancel: Cancel | None = None
-            try:
-                self.emit(before)
-                body(self)
-            except Cancel as raised:
-                cancel = raised
-            try:
-                self.emit(after)
-            except Cancel as raised:
-                cancel = _wider(cancel, raised)
-            if cancel is not None and not isinstance(cancel, own):
-                raise cancel
-
-        return run
-
-    return decorate
-
-
-def _wider(first: Cancel | None, second: Cancel) -> Cancel:
-    return second if first is None or RANK[type(second)] < RANK[type(first)] else first
 
 
 class Learner:
     """Trains `model` on `loaders`, an object with `train` and `valid` or a pair of iterables of (inputs…, targets).
 
     `loss_fn(prediction, targets)` returns a scalar; `optimizer` makes an optimizer from parameter groups. The loop
-    draws its random numbers from `seed` and leaves torch's global generators as they were.
+    draws its random numbers from `seed` and leaves torch's global generators as they were. What callbacks write goes
+    into `directory`, the working directory unless it is set.
     """
 
     def __init__(
@@ -82,7 +55,7 @@ class Learner:
         self.model = model.to(self.device)
         self.loss_fn = loss_fn.to(self.device) if isinstance(loss_fn, nn.Module) else loss_fn
         self.optimizer_fn, self.metrics, self.seed = optimizer, list(metrics), seed
-        self.callbacks: list[Callback] = [Recorder(), *callbacks]
+        self.callbacks: list[Callback] = [Recorder(), Timer(), *callbacks]
         self.layer_groups: list[list[nn.Parameter]] = [list(group) for group in layer_groups(model)]
         self.optimizer: torch.optim.Optimizer | None = None
         self.forward_context: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
@@ -91,6 +64,7 @@ class Learner:
         self.global_epoch = self.global_step = self.epoch = self.epochs = self.step = self.iteration = 0
         self.batch_index = 0
         self.training = self.epoch_done = False
+        self.directory = Path()
         self._handlers: dict[str, list[Callable[[Learner], None]]] = handlers([])
 
     def __repr__(self) -> str:
@@ -117,21 +91,21 @@ class Learner:
     @phase("fit")
     def _fit(self) -> None:
         for self.epoch in range(self.epochs):
+            self.epoch_done, self.iteration = False, self.epoch * self.steps_per_epoch
             self._epoch()
 
     @phase("epoch")
     def _epoch(self) -> None:
-        self.epoch_done = False
+        self._set_modes(training=True)
         self._train()
         if self.valid_loader is not None:
+            self._set_modes(training=False)
             self._validate()
         self.epoch_done = True
         self.global_epoch += 1
 
     @phase("train")
     def _train(self) -> None:
-        self.training = True
-        self._set_modes()
         for self.batch_index, batch in enumerate(self._batches(self.train_loader)):
             torch.manual_seed(derive_seed(self.seed, self.global_epoch, self.batch_index, 2))
             self._take(batch)
@@ -140,8 +114,6 @@ class Learner:
 
     @phase("validate")
     def _validate(self) -> None:
-        self.training = False
-        self.model.eval()
         with torch.no_grad():
             for self.batch_index, batch in enumerate(self._batches(self.valid_loader)):
                 self._take(batch)
@@ -157,14 +129,15 @@ class Learner:
         if self.training:
             self.backward_loss = self.loss
             self._backward()
-            self._step()
+            self.take_step()
 
     @phase("backward")
     def _backward(self) -> None:
         self.backward_loss.backward()
 
     @phase("step")
-    def _step(self) -> None:
+    def take_step(self) -> None:
+        """Step the optimizer and clear the gradients, with the events of a step."""
         self.optimizer_step()
         self.optimizer.zero_grad()  # type: ignore[union-attr]
         self.step += 1
@@ -179,13 +152,17 @@ class Learner:
             try:
                 handler(self)
             except Cancel as raised:
-                cancel = _wider(cancel, raised)
+                cancel = wider(cancel, raised)
         if cancel is not None:
             raise cancel
 
     def optimizer_step(self) -> None:
         """Step the optimizer; a callback that must step another way (a gradient scaler) replaces this."""
         self.optimizer.step()  # type: ignore[union-attr]
+
+    def weights(self) -> dict[str, Tensor]:
+        """The tensors that a checkpoint of the best keeps; a callback that averages weights replaces this."""
+        return dict(self.model.state_dict())
 
     @property
     def progress(self) -> float:
@@ -212,10 +189,11 @@ class Learner:
         targets = moved[self.n_inputs :]
         self.targets: Any = targets[0] if len(targets) == 1 else targets
 
-    def _set_modes(self) -> None:
+    def _set_modes(self, *, training: bool) -> None:
         """Training mode, but for what is wholly frozen: its batch norms keep their statistics, its dropout is off."""
-        self.model.train()
-        for module in self.model.modules():
+        self.training = training
+        self.model.train(training)
+        for module in self.model.modules() if training else ():
             parameters = list(module.parameters())
             if parameters and not any(p.requires_grad for p in parameters):
                 module.eval()
@@ -257,11 +235,12 @@ class Learner:
         """Train every layer group."""
         self.freeze_to(0, norms=norms)
 
-    def validate(self, loader: Any = None) -> dict[str, float]:
-        """Loss and metrics on `loader`, or else on the validation split."""
+    def validate(self, loader: Any = None, *, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
+        """Loss and metrics on `loader`, or else on the validation split, heard by these callbacks too."""
         kept, self.valid_loader = self.valid_loader, self.valid_loader if loader is None else loader
         try:
-            with self._listening(), own_random_state(self.device):
+            with self._listening(callbacks), own_random_state(self.device):
+                self._set_modes(training=False)
                 self._validate()
         finally:
             self.valid_loader = kept

@@ -11,6 +11,7 @@ import pytest
 from fastcli.callbacks.progress import JsonProgress, Progress, drawn_bar
 from fastcli.callbacks.screen import Screen, final_line, resolved_line
 from fastcli.callbacks.table import fitted
+from fastcli.callbacks.timing import Timer
 from fastcli.events import handlers
 
 ROWS = [
@@ -49,15 +50,19 @@ class Learner:
     steps_per_epoch = 20
     valid_loader = range(5)
 
-    def __init__(self, callback, rows=ROWS):
-        self.callback, self.rows, self.history, self.time, self.progress = callback, list(rows), [], 0.0, 0.0
+    def __init__(self, showing, rows=ROWS):
+        self.showing, self.rows, self.history, self.time, self.progress = showing, list(rows), [], 0.0, 0.0
         self.inputs = ([0] * 64,)
+        self.timer = Timer(self.clock)
 
     def clock(self):
         return self.time
 
+    def callback(self, kind):
+        return {Timer: self.timer}[kind]
+
     def emit(self, event):
-        for handler in handlers([self.callback])[event]:
+        for handler in handlers([self.timer, self.showing])[event]:
             handler(self)
 
     def fit(self, epochs, fail_at=None):
@@ -80,6 +85,7 @@ class Learner:
             self.emit("before_batch")
             self.time += 0.08
             self.loss = Loss(0.5)
+            self.emit("after_loss")
             if self.batch_index == fail_at:
                 raise KeyboardInterrupt
             self.emit("after_batch")
@@ -236,12 +242,12 @@ def test_a_loss_is_read_four_times_a_second_at_most():
 def test_an_interrupt_leaves_a_clean_terminal():
     stream = Terminal()
     learner = Learner(None)
-    learner.callback = Progress(Screen(stream, 80, live=True), clock=learner.clock)
+    learner.showing = Progress(Screen(stream, 80, live=True), clock=learner.clock)
     with pytest.raises(KeyboardInterrupt):
         learner.fit(2, fail_at=7)
-    assert learner.callback.screen._bar is None
+    assert learner.showing.screen._bar is None
     assert stream.getvalue().endswith("\x1b[2K")
-    learner.callback.screen.line("interrupted")
+    learner.showing.screen.line("interrupted")
     assert stream.getvalue().endswith("\x1b[2Kinterrupted\n")
 
 
@@ -250,13 +256,13 @@ def test_a_validation_outside_of_a_fit_draws_nothing():
     learner.training, learner.batch_index = False, 0
     learner.emit("before_batch")
     learner.emit("after_batch")
-    assert learner.callback.screen.stream.getvalue() == ""
+    assert learner.showing.screen.stream.getvalue() == ""
 
 
 def test_the_time_left_is_that_of_all_fits_together():
     stream = Terminal()
     learner = Learner(None)
-    learner.callback = Progress(Screen(stream, 100, live=True), epochs=11, clock=learner.clock)
+    learner.showing = Progress(Screen(stream, 100, live=True), epochs=11, clock=learner.clock)
     learner.fit(1)
     assert "epoch 1/11" in stream.getvalue()
     assert "0:21 left" in stream.getvalue()  # after half an epoch of 2 s: ten and a half to come
