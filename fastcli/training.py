@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from fastcli.callbacks.checkpoint import Checkpoint, WriteMetrics
-from fastcli.callbacks.stop import Best, StopOnSignal, direction
+from fastcli.callbacks.monitor import Best, direction
+from fastcli.callbacks.stop import StopOnSignal
 from fastcli.config.dump import dump
 from fastcli.config.models import Config
 from fastcli.data.datablock import Datasets
@@ -55,6 +56,7 @@ class Experiment:
         Whatever ends the training early is told in the run's status before it is raised.
         """
         self._write_start(run)
+        self.learner.directory = run.path
         self.learner.callbacks += [*callbacks, *self._recording(run), StopOnSignal()]
         try:
             with determinism(self.config.runtime.deterministic, self.learner.device), self._memory_told():

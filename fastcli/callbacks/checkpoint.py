@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from torch import Tensor
-
-from fastcli.callbacks.stop import Best
+from fastcli.callbacks.monitor import Best
 from fastcli.events import Callback
 from fastcli.run.checkpoint import Checkpoints
 from fastcli.run.directory import Run
@@ -16,7 +14,8 @@ from fastcli.run.directory import Run
 class Checkpoint(Callback):
     """Saves `last` after every epoch, after `every_minutes` and when a fit ends early; `best` by the column `monitor`.
 
-    `about` is kept with every checkpoint: what a reader needs to build the model again.
+    `last` holds the weights that training goes on with, `best` those that were validated. `about` is kept with every
+    checkpoint: what a reader needs to build the model again.
     """
 
     order = 70
@@ -38,24 +37,19 @@ class Checkpoint(Callback):
         self._save_last(learner)
         value = float(learner.history[-1][self.monitor])
         if self.store.would_keep(value):
-            self.store.save_best(tensors(learner), self._meta(learner), value)
+            self.store.save_best(learner.weights(), self._meta(learner), value)
 
     def after_fit(self, learner: Any) -> None:
         if self._saved_step != learner.global_step:
             self._save_last(learner)
 
     def _save_last(self, learner: Any) -> None:
-        self.store.save_last(tensors(learner), self._meta(learner))
+        self.store.save_last(dict(learner.model.state_dict()), self._meta(learner))
         self._saved_at, self._saved_step = time.monotonic(), learner.global_step
 
     def _meta(self, learner: Any) -> dict[str, Any]:
         row = learner.history[-1] if learner.history else {}
         return {"epoch": learner.global_epoch, "step": learner.global_step, "metrics": row, **self.about}
-
-
-def tensors(learner: Any) -> dict[str, Tensor]:
-    """The model's tensors, named as in its own state dict."""
-    return dict(learner.model.state_dict())
 
 
 class WriteMetrics(Callback):

@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
-from collections.abc import Sequence
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from fastcli.errors import ConfigError, NonFiniteLossError, Stopped, Terminated, did_you_mean
+from fastcli.callbacks.monitor import Mode, Tracker
+from fastcli.errors import NonFiniteLossError, Stopped, Terminated
 from fastcli.events import Callback, CancelFit
-from fastcli.metrics import Metric
 from fastcli.registry import callbacks
 
 EVERY = 50
 """Steps between two looks at the loss on a device where a look waits for the device."""
 
 
-class Best:
-    """Remembers the best value of one column of the history."""
-
-    def __init__(self, monitor: str, mode: Literal["min", "max"], min_delta: float = 0.0) -> None:
-        self.monitor, self.mode, self.min_delta = monitor, mode, min_delta
-        self.value = math.inf if mode == "min" else -math.inf
-        self.epoch = -1
-
-    def improved(self, row: dict[str, Any]) -> bool:
-        """Whether this row is the best so far; it is remembered then. Raises ConfigError for an unknown column."""
-        if self.monitor not in row:
-            raise ConfigError(f"there is no {self.monitor!r} to monitor", hint=did_you_mean(self.monitor, row))
-        value = float(row[self.monitor])
-        gain = self.value - value if self.mode == "min" else value - self.value
-        if not gain > self.min_delta:
-            return False
-        self.value, self.epoch = value, row["epoch"]
-        return True
-
-
-def direction(monitor: str, metrics: Sequence[Metric]) -> Literal["min", "max"]:
-    """Whether less or more of a column is better: a metric says so itself, a loss is better when small."""
-    return "max" if any(metric.name == monitor and metric.higher_is_better for metric in metrics) else "min"
-
-
 @callbacks(name="early_stopping")
-class EarlyStopping(Callback):
+class EarlyStopping(Tracker):
     """Ends the fit when `monitor` has not improved by more than `min_delta` for `patience` epochs."""
 
     order = 60
@@ -58,18 +31,14 @@ class EarlyStopping(Callback):
         monitor: str = "valid_loss",
         patience: Annotated[int, Field(ge=1)] = 3,
         min_delta: Annotated[float, Field(ge=0)] = 0.0,
-        mode: Literal["auto", "min", "max"] = "auto",
+        mode: Mode = "auto",
     ) -> None:
-        self.monitor, self.patience, self.min_delta, self.mode = monitor, patience, min_delta, mode
+        super().__init__(monitor, min_delta, mode)
+        self.patience = patience
 
-    def before_fit(self, learner: Any) -> None:
-        mode = direction(self.monitor, learner.metrics) if self.mode == "auto" else self.mode
-        self.best = Best(self.monitor, mode, self.min_delta)
-
-    def after_epoch(self, learner: Any) -> None:
-        if not learner.epoch_done or self.best.improved(learner.history[-1]):
-            return
-        if learner.history[-1]["epoch"] - self.best.epoch >= self.patience:
+    def judge(self, learner: Any, improved: bool) -> None:
+        """End the fit where patience is over."""
+        if self.waited >= self.patience:
             raise CancelFit
 
 
@@ -81,6 +50,8 @@ class TerminateOnNaN(Callback):
     """
 
     order = 40
+    orders = {"after_loss": 99}
+    in_search = False
 
     def before_fit(self, learner: Any) -> None:
         self._first: Tensor = torch.full((), -1, dtype=torch.int64, device=learner.device)

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from fastcli.callbacks.stop import Best, EarlyStopping, StopOnSignal, TerminateOnNaN, direction
+from fastcli.callbacks.monitor import Best, direction
+from fastcli.callbacks.stop import EarlyStopping, StopOnSignal, TerminateOnNaN
 from fastcli.errors import ConfigError, NonFiniteLossError, Stopped, Terminated
 from fastcli.events import Callback
 from fastcli.learner.learner import Learner
