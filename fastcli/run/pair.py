@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fastcli.errors import FastcliError
 from fastcli.run.files import (
     ELSEWHERE,
+    atomic_path,
     atomic_write,
     encoded,
     read_json,
@@ -139,6 +140,42 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise FastcliError(f"cannot read {path}: {error}") from error
 
 
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file: whoever reads `path` finds the old content or all of the new.
+
+    Tensors that share memory are stored each in full. Raises FastcliError when the disk is full or cannot be written.
+    """
+    ready = _storable(tensors)
+    with atomic_path(path) as unfinished:
+        unfinished.touch()
+        mode = unfinished.stat().st_mode
+        _save_file(ready, unfinished)
+        unfinished.chmod(mode)  # safetensors makes its files private, whatever the umask
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> None:
+    """Write one safetensors file with `words` in its header, in place of an older one at once.
+
+    Raises FastcliError, with the older one intact, when the disk is full or cannot be written.
+    """
+    ready = _storable(tensors)
+    with writing(path):
+        _check_space(path.parent, sum(tensor.nbytes for tensor in ready.values()))
+    with atomic_path(path) as unfinished:
+        _save_file(ready, unfinished, words)
+
+
+def read_words(path: Path) -> dict[str, str]:
+    """The words in the header of a safetensors file. Raises FastcliError where it is none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise FastcliError(f"cannot read {path}: {error}") from error
+
+
 def _write(folder: Path, name: str, tensors: dict[str, Tensor], meta: Mapping[str, Any], value: float | None) -> None:
     path = folder / f"{name}.safetensors"
     _save_file(tensors, path)
@@ -157,13 +194,13 @@ def _write(folder: Path, name: str, tensors: dict[str, Tensor], meta: Mapping[st
     sync_file(path)
 
 
-def _save_file(tensors: dict[str, Tensor], path: Path) -> None:
+def _save_file(tensors: dict[str, Tensor], path: Path, words: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file. Raises OSError, which safetensors hides in its message."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     try:
-        save_file(tensors, path, metadata={"format": "pt"})
+        save_file(tensors, path, metadata={"format": "pt", **(words or {})})
     except SafetensorError as error:
         number = re.search(r"\(os error (\d+)\)", str(error))
         if number is None:

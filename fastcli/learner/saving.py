@@ -1,0 +1,164 @@
+"""Saving a learner's weights and optimizer, and taking them back: one safetensors file, without pickle.
+
+The model's tensors have their own names, so that anybody can read them; those of the optimizer begin with
+`optimizer/`, and the header says in JSON what they mean. A file is replaced at once or not at all, and nothing of a
+file that does not fit is taken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fastcli.errors import FastcliError
+from fastcli.models.pretrained import read_weights
+from fastcli.optim.optimizer import Optimizer, laid_out_like
+from fastcli.run.files import make_directory
+from fastcli.run.nested import join_tensors, split_tensors
+from fastcli.run.pair import read_words, save_tensors
+
+__all__ = ["load", "save"]
+
+SUFFIX = ".safetensors"
+PREFIX = "optimizer/"
+HEADER = "fastcli"
+FORMAT = 1
+SHOWN = 4
+"""Names in an error."""
+
+
+def save(learner: Any, path: str | Path, with_optimizer: bool = True) -> Path:
+    """The file with the model's tensors and the optimizer's state, if it has any; `.safetensors` is added to `path`.
+
+    Raises FastcliError, with an older file intact, where it cannot be written.
+    """
+    target, tensors = _file(path), dict(learner.model.state_dict())
+    header: dict[str, Any] = {"format": FORMAT}
+    if with_optimizer and learner.optimizer is not None:
+        state: dict[str, Tensor] = {}
+        header["optimizer"] = {
+            "kind": _kind(learner.optimizer),
+            "parameters": _parameters(learner.model, learner.optimizer),
+            "state": split_tensors(learner.optimizer.state_dict(), "state", state),
+        }
+        tensors |= {PREFIX + name: tensor for name, tensor in state.items()}
+    make_directory(target.parent)
+    save_tensors(target, tensors, {HEADER: json.dumps(header)})
+    return target
+
+
+def load(learner: Any, path: str | Path, with_optimizer: bool | None = None, *, strict: bool = True) -> list[str]:
+    """Take the weights and the optimizer's state of a file of `save`, or of a plain state dict.
+
+    Plain ones are `.safetensors`, or torch's files, of which no code is run. Without a state in the file, or with
+    `with_optimizer` false, the optimizer starts anew. Returns the model's tensors that the file does not have: none
+    when `strict`. Raises FastcliError that names what does not fit, with the learner as it was.
+    """
+    source = _existing(path)
+    found = read_weights(source)
+    header = _header(source)
+    weights = {name: tensor for name, tensor in found.items() if not name.startswith(PREFIX)} if header else found
+    saved = header.get("optimizer") if with_optimizer is not False else None
+    if with_optimizer and saved is None:
+        raise FastcliError(f"{source} has no optimizer state", hint="load it with with_optimizer=False")
+    missing = _compare(source, weights, learner.model.state_dict(), strict)
+    before, learner.optimizer = learner.optimizer, None
+    if saved is not None:
+        try:
+            learner.optimizer = _restored(learner, source, saved, found)
+        except BaseException:
+            learner.optimizer = before
+            raise
+    learner.model.load_state_dict(weights, strict=False)
+    return missing
+
+
+def _restored(learner: Any, source: Path, saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Any:
+    """A new optimizer of the learner with the state of the file."""
+    optimizer = learner.create_optimizer()
+    if saved["kind"] != _kind(optimizer):
+        raise FastcliError(
+            f"{source} has the state of {saved['kind']}, the learner trains with {_kind(optimizer)}",
+            hint="make the learner with that optimizer, or load with with_optimizer=False",
+        )
+    groups = _parameters(learner.model, optimizer)
+    if saved["parameters"] != groups:
+        other = _first_difference(saved["parameters"], groups)
+        raise FastcliError(
+            f"the optimizer's state in {source} is of other parameters: {other}",
+            hint="load with with_optimizer=False, or make the learner as it was saved",
+        )
+    state = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if name.startswith(PREFIX)}
+    optimizer.load_state_dict(join_tensors(saved["state"], state))
+    for parameter, kept in optimizer.state.items():  # a file knows no memory layout
+        kept |= {name: laid_out_like(v, parameter) for name, v in kept.items() if isinstance(v, Tensor)}
+    return optimizer
+
+
+def _compare(source: Path, weights: Mapping[str, Tensor], own: Mapping[str, Tensor], strict: bool) -> list[str]:
+    """The model's names that the file does not have; raises FastcliError where the two do not fit."""
+    missing = [name for name in own if name not in weights]
+    strange = [name for name in weights if name not in own]
+    shapes = [f"{name} is {tuple(weights[name].shape)}, not {tuple(own[name].shape)}"
+              for name in own if name in weights and weights[name].shape != own[name].shape]  # fmt: skip
+    problems = [f"{what} {_few(names)}" for what, names in (("missing", missing), ("unknown", strange)) if names]
+    if shapes or (strict and problems):
+        everything = "; ".join([*([_few(shapes)] if shapes else []), *(problems if strict else [])])
+        hint = "make the model as it was saved" + ("" if shapes else ", or load with strict=False")
+        raise FastcliError(f"{source} does not fit the model: {everything}", hint=hint)
+    if len(missing) == len(own):
+        raise FastcliError(f"{source} has no tensor of the model; its first is {next(iter(weights))!r}")
+    return missing
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _kind(optimizer: Any) -> str:
+    """The optimizer's class and, of one made of pieces, these."""
+    if not isinstance(optimizer, Optimizer):
+        return type(optimizer).__name__
+    return (
+        f"{type(optimizer).__name__}({', '.join(getattr(p, '__name__', type(p).__name__) for p in optimizer.pieces)})"
+    )
+
+
+def _parameters(model: Any, optimizer: Any) -> list[list[str]]:
+    """The names of each group's parameters."""
+    names = {id(parameter): name for name, parameter in model.named_parameters(remove_duplicate=False)}
+    return [[names.get(id(p), "another's") for p in group["params"]] for group in optimizer.param_groups]
+
+
+def _first_difference(saved: Sequence[Sequence[str]], own: Sequence[Sequence[str]]) -> str:
+    pairs = zip([n for group in saved for n in group], [n for group in own for n in group], strict=False)
+    different = next((f"{theirs} in the place of {ours}" for theirs, ours in pairs if theirs != ours), None)
+    return different or f"groups of {[len(g) for g in saved]} tensors, not {[len(g) for g in own]}"
+
+
+def _header(source: Path) -> dict[str, Any]:
+    """What the file says of itself; empty for a plain state dict. Raises FastcliError for one of a newer fastcli."""
+    if source.suffix != SUFFIX:
+        return {}
+    header: dict[str, Any] = json.loads(read_words(source).get(HEADER, "{}"))
+    if header.get("format", FORMAT) != FORMAT:
+        raise FastcliError(f"{source} is of format {header['format']}, and this fastcli reads {FORMAT}",
+                           hint="install a newer one")  # fmt: skip
+    return header
+
+
+def _file(path: str | Path) -> Path:
+    path = Path(path)
+    return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+
+
+def _existing(path: str | Path) -> Path:
+    for candidate in (Path(path), _file(path)):
+        if candidate.is_file():
+            return candidate
+    raise FastcliError(f"there is no file {path}", hint=f"save makes {_file(path)}")
