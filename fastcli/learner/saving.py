@@ -19,7 +19,7 @@ from fastcli.models.pretrained import read_weights
 from fastcli.optim.optimizer import Optimizer, laid_out_like
 from fastcli.run.files import make_directory
 from fastcli.run.nested import join_tensors, split_tensors
-from fastcli.run.pair import read_words, save_tensors
+from fastcli.run.pair import read_words, write_tensors
 
 __all__ = ["load", "save"]
 
@@ -47,7 +47,7 @@ def save(learner: Any, path: str | Path, with_optimizer: bool = True) -> Path:
         }
         tensors |= {PREFIX + name: tensor for name, tensor in state.items()}
     make_directory(target.parent)
-    save_tensors(target, tensors, {HEADER: json.dumps(header)})
+    write_tensors(target, tensors, {HEADER: json.dumps(header)})
     return target
 
 

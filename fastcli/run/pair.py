@@ -140,21 +140,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise FastcliError(f"cannot read {path}: {error}") from error
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file: whoever reads `path` finds the old content or all of the new.
-
-    Tensors that share memory are stored each in full. Raises FastcliError when the disk is full or cannot be written.
-    """
-    ready = _storable(tensors)
-    with atomic_path(path) as unfinished:
-        unfinished.touch()
-        mode = unfinished.stat().st_mode
-        _save_file(ready, unfinished)
-        unfinished.chmod(mode)  # safetensors makes its files private, whatever the umask
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> None:
-    """Write one safetensors file with `words` in its header, in place of an older one at once.
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str] | None = None) -> None:
+    """Write one safetensors file, with `words` in its header, in place of an older one at once.
 
     Raises FastcliError, with the older one intact, when the disk is full or cannot be written.
     """

@@ -200,7 +200,7 @@ def test_damage_absence_and_newer_files_are_told(tmp_path):
     file.write_bytes(file.read_bytes()[:-5])
     with pytest.raises(FastcliError, match="cannot be read"):
         load(learner, tmp_path / "a")
-    pair.save_tensors(file, learner.model.state_dict(), {"fastcli": json.dumps({"format": 2})})
+    pair.write_tensors(file, learner.model.state_dict(), {"fastcli": json.dumps({"format": 2})})
     with pytest.raises(FastcliError, match="is of format 2"):
         load(learner, file)
 
