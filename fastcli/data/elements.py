@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcli.data.encoders import Encoder
 from fastcli.data.spatial_encoders import AnnotationEncoder, BoxLabels
 from fastcli.data.store import Store
 from fastcli.errors import DataError
@@ -26,8 +25,6 @@ View = Callable[[Any, int], Any]
 
 class Element(ABC):
     """One part of all samples."""
-
-    encoder: Encoder | None = None
 
     @property
     def ready(self) -> bool:
@@ -47,16 +44,12 @@ class Element(ABC):
     def collate(self, fetched: Fetched, items: Sequence[int], view: View) -> Tensor:
         """The typed batch (n, …) of these items, none of them bad."""
 
-    def plain(self, batch: Tensor, canvas: tuple[int, int] | None) -> Tensor:
-        """The batch as the loop sees it, after the last transform."""
-        return batch if self.encoder is None else self.encoder.plain(batch, canvas)
-
 
 class Pixels(Element):
     """Pictures or masks in a store."""
 
-    def __init__(self, store: Store, encoder: Encoder | None = None) -> None:
-        self.store, self.encoder = store, encoder
+    def __init__(self, store: Store) -> None:
+        self.store = store
 
     @property
     def ready(self) -> bool:
@@ -83,8 +76,8 @@ class Pixels(Element):
 class Labels(Element):
     """Typed labels of all items in one tensor (n, …)."""
 
-    def __init__(self, values: Tensor, encoder: Encoder | None = None) -> None:
-        self.values, self.encoder = values, encoder
+    def __init__(self, values: Tensor) -> None:
+        self.values = values
 
     def collate(self, fetched: Fetched, items: Sequence[int], view: View) -> Tensor:
         """The rows of these items."""
@@ -107,14 +100,13 @@ class Annotations(Element):
 
     def _laid(self, item: int) -> Any:
         if item not in self._prepared:
-            assert isinstance(self.encoder, AnnotationEncoder)
             self._prepared[item] = self.prepare(self.encoder.lay(self.numbers[item], self.store.canvas(item)))
         return self._prepared[item]
 
     def collate(self, fetched: Fetched, items: Sequence[int], view: View) -> Tensor:
         """The typed batch (n, most, numbers), padded with zeros."""
         views = self.views(items, view)
-        present = [v[_present(v)] if isinstance(v, BoundingBoxes) else v for v in views]
+        present = [v[has_area(v)] if isinstance(v, BoundingBoxes) else v for v in views]
         return padded(present, 0.0, views[0]) if views else torch.empty(0, 0, 0)
 
 
@@ -129,8 +121,7 @@ class LabelsOfBoxes(Element):
 
     def collate(self, fetched: Fetched, items: Sequence[int], view: View) -> Tensor:
         """The typed batch (n, most), padded with the encoder's `padding`."""
-        assert isinstance(self.encoder, BoxLabels)
-        kept = [self.labels[i][_present(v)] for i, v in zip(items, self.boxes.views(items, view), strict=True)]
+        kept = [self.labels[i][has_area(v)] for i, v in zip(items, self.boxes.views(items, view), strict=True)]
         batch = padded(kept, self.encoder.padding, None) if kept else torch.empty(0, 0, dtype=torch.int64)
         typed: Tensor = batch.as_subclass(self.encoder.element)
         return typed
@@ -171,7 +162,7 @@ def _inside(boxes: Any) -> Any:
     return like(torch.minimum(boxes.as_subclass(Tensor).clamp_min(0), limits), boxes)
 
 
-def _present(boxes: Tensor) -> Tensor:
+def has_area(boxes: Tensor) -> Tensor:
     """Which boxes have an area."""
     left, top, right, bottom = boxes.as_subclass(Tensor).unbind(-1)
     return (right > left) & (bottom > top)

@@ -28,8 +28,7 @@ NOT_AVAILABLE = "#na#"
 class Encoder:
     """Encodes one value of a sample into a typed element; learns what it needs from the training split alone.
 
-    The loop sees plain tensors, so there is a second pair of steps: `plain` makes targets of a batch of elements, and
-    `restore` makes an element of one target.
+    It also says what a model's outputs mean: `scores`, `decide`.
     """
 
     element: type[TVTensor]
@@ -59,14 +58,6 @@ class Encoder:
     def decide(self, scores: Tensor, threshold: float = 0.5) -> Tensor:
         """The targets (n, …) that are predicted by `scores`; `threshold` is for labels that stand each for itself."""
         return scores
-
-    def plain(self, batch: Tensor, canvas: tuple[int, int] | None) -> Tensor:
-        """A batch as the loop sees it, after the last transform; `canvas` is its pictures' height and width."""
-        return batch
-
-    def restore(self, target: Tensor, canvas: tuple[int, int] | None) -> Any:
-        """The typed element of one target, as `plain` gave it."""
-        return typed(target, self.element)
 
 
 class OpenImage(Encoder):

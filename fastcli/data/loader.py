@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fastcli.data.elements import Element, Fetched, Pixels, as_element, like
+from fastcli.data.elements import Element, Pixels, as_element, like
 from fastcli.data.plan import Batch, BatchPlan
-from fastcli.data.seeding import derive_seed, generator
+from fastcli.data.seeding import generator
 from fastcli.data.store import Store
 from fastcli.errors import DataError
 from fastcli.transforms.batch import BatchPipeline
@@ -83,40 +81,22 @@ class Loader(BatchPlan):
             for batch in plan:
                 yield batch, self.assemble(batch)
             return
-        queue: deque[tuple[Batch, Future[Callable[[], list[Tensor]]]]] = deque()
+        queue: deque[tuple[Batch, Future[list[Tensor]]]] = deque()
         ahead = ThreadPoolExecutor(1, thread_name_prefix="assemble")
         try:
             for batch in plan:
-                queue.append((batch, ahead.submit(self._begin, batch)))
+                queue.append((batch, ahead.submit(self.assemble, batch)))
                 if len(queue) > AHEAD:
                     done, future = queue.popleft()
-                    yield done, future.result()()
+                    yield done, future.result()
             for done, future in queue:
-                yield done, future.result()()
+                yield done, future.result()
         finally:
             ahead.shutdown(wait=False, cancel_futures=True)
 
-    def _begin(self, batch: Batch) -> Callable[[], list[Tensor]]:
-        """What remains to be done in the loop's own thread: cutting, if it draws from torch's global generator."""
-        fetched = self._fetch(batch)
-        if self._foreign:
-            return partial(self._collate, batch, fetched)
-        elements = self._collate(batch, fetched)
-        return lambda: elements
-
     def assemble(self, batch: Batch) -> list[Tensor]:
         """The collated, typed elements of a batch, before the batch transforms."""
-        return self._collate(batch, self._fetch(batch))
-
-    @property
-    def _foreign(self) -> bool:
-        """Whether item transforms draw from torch's global generator."""
-        return bool(getattr(self.items, "foreign", False))
-
-    def _fetch(self, batch: Batch) -> list[Fetched]:
-        return [element.fetch(batch.items) for element in self.elements]
-
-    def _collate(self, batch: Batch, fetched: list[Fetched]) -> list[Tensor]:
+        fetched = [element.fetch(batch.items) for element in self.elements]
         random = generator(self.seed, batch.epoch, batch.index, 0) if self.augment else None
         rows = self.items.draw(len(batch.items), random) if random is not None else None
         bad = set().union(*(element.bad for element in self.elements))
@@ -126,21 +106,10 @@ class Loader(BatchPlan):
         def view(element: Any, place: int) -> Any:
             return self.items.finish(element, _row(rows, kept[place]))
 
-        with self._own_draws(batch):
-            pairs = zip(self.elements, fetched, strict=True)
-            elements = [element.collate(found, items, view) for element, found in pairs]
+        pairs = zip(self.elements, fetched, strict=True)
+        elements = [element.collate(found, items, view) for element, found in pairs]
         self._refuse_other_masks(items, elements)
         return elements
-
-    @contextlib.contextmanager
-    def _own_draws(self, batch: Batch) -> Iterator[None]:
-        """Torch's global generator is a function of the batch inside, and as it was afterwards, if it is drawn from."""
-        if not self._foreign:
-            yield
-            return
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.seed, batch.epoch, batch.index, 3))
-            yield
 
     def _refuse_other_masks(self, items: Sequence[int], elements: Sequence[Tensor]) -> None:
         pictures = [e.shape[-2:] for e in elements if isinstance(e, Image)]
@@ -155,11 +124,7 @@ class Loader(BatchPlan):
 
     def _finished(self, batch: Batch, elements: list[Tensor]) -> tuple[Tensor, ...]:
         moved = [like(element.to(self.device, non_blocking=True), element) for element in elements]
-        seen = self.batches(moved, generator(self.seed, batch.epoch, batch.index, 1), train=self.augment)
-        pixels = (k for k, element in enumerate(elements) if isinstance(element, Image | Mask))
-        k = next(pixels, None)
-        canvas = None if k is None else (seen[k].shape[-2], seen[k].shape[-1])
-        return tuple(element.plain(part, canvas) for element, part in zip(self.elements, seen, strict=True))
+        return self.batches(moved, generator(self.seed, batch.epoch, batch.index, 1), train=self.augment)
 
     def names(self, batch: Batch) -> list[str]:
         """The file names of a batch."""

@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
+from fastcli.data.elements import has_area, like
+from fastcli.data.encoders import Encoder
 from fastcli.data.items import paths_of
 from fastcli.data.loader import Loader
 from fastcli.data.plan import Batch, Sampler
 from fastcli.data.sources import Sources
+from fastcli.data.spatial_encoders import BoxesEncoder, BoxLabels
 from fastcli.data.store import Tier
 from fastcli.errors import ConfigError
+from fastcli.show import show_grid
 from fastcli.transforms.batch import BatchTransform
 from fastcli.transforms.normalize import Normalize
 from fastcli.transforms.transform import ItemTransform
-from fastcli.types import Image, InputInfo, TargetInfo, typed
+from fastcli.types import Image, InputInfo, TargetInfo
 
 if TYPE_CHECKING:
     from fastcli.data.datasets import Datasets, Subset
@@ -160,22 +164,20 @@ class DataLoaders:
         )  # fmt: skip
 
     def samples(self, batch: Sequence[Tensor] | None = None, max_n: int = MOST) -> list[Sample]:
-        """Up to `max_n` samples of a batch, by default the first of training, each part decoded for showing."""
-        batch = self.one_batch() if batch is None else batch
-        encoders = self.datasets.encoders
-        pictures = [k for k, encoder in enumerate(encoders) if issubclass(encoder.element, Image)][:1]
-        canvas = (batch[pictures[0]].shape[-2], batch[pictures[0]].shape[-1]) if pictures else None
-        parts = list(zip(encoders, batch, strict=False))  # a batch without labels has fewer parts
-        return [
-            [self._part(encoder, part[i].detach().cpu(), canvas) for encoder, part in parts]
-            for i in range(min(max_n, len(batch[0])))
-        ]
+        """Up to `max_n` samples of a batch, by default the first of training, each part decoded for showing.
 
-    def _part(self, encoder: Any, part: Tensor, canvas: tuple[int, int] | None) -> tuple[Any, Any]:
-        if issubclass(encoder.element, Image):
-            return typed(self.decode(part[None])[0], encoder.element), None
-        element = encoder.restore(part, canvas)
-        return element, encoder.decode(element)
+        Boxes come without those that only fill up the batch, and with the names of what is in them.
+        """
+        batch = self.one_batch() if batch is None else batch
+        encoders, decode = self.datasets.encoders, self.train.batches.decode_element
+        sizes = (part.shape[-2:] for part, e in zip(batch, encoders, strict=False) if issubclass(e.element, Image))
+        size = next(((size[0], size[1]) for size in sizes), None)
+        samples: list[Sample] = []
+        for i in range(min(max_n, len(batch[0]))):
+            parts = zip(encoders, batch, strict=False)  # a batch without labels has fewer parts
+            sample = [(encoder, decode(encoder.element, part[i].detach().cpu(), size)) for encoder, part in parts]
+            samples.append(_decoded(sample))
+        return samples
 
     def show_batch(
         self, batch: Sequence[Tensor] | None = None, max_n: int = MOST, *, unique: bool = False, **options: Any
@@ -188,9 +190,22 @@ class DataLoaders:
             loader = self.train
             item = loader.plan(loader.epoch)[0].items[0]
             batch = loader.load(Batch(loader.epoch, 0, (item,) * max_n))
-        from fastcli.show import show_grid
-
         return show_grid(self.samples(batch, max_n), **options)
+
+
+def _decoded(sample: Sequence[tuple[Encoder, Any]]) -> Sample:
+    """Each element of a sample with its value for people; labels of boxes are the boxes' values."""
+    decoded: Sample = []
+    present: Any = None
+    for encoder, element in sample:
+        if isinstance(encoder, BoxLabels) and present is not None:
+            decoded[-1] = (decoded[-1][0], encoder.decode(element[present]))
+            continue
+        if isinstance(encoder, BoxesEncoder):
+            present = has_area(element)
+            element = like(element[present].as_subclass(Tensor), element)
+        decoded.append((element, None if isinstance(element, Image) else encoder.decode(element)))
+    return decoded
 
 
 def _known(value: Known | None, what: str) -> Known:

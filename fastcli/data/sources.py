@@ -53,7 +53,7 @@ class Sources:
         if encoder.made_from == "file":
             store = Store(lambda i: encoder.encode(values[i]), len(values), prepare=self.items.prepare, name_of=name_of,
                           uniform=not self.items.random, element=encoder.element, **self._options)  # fmt: skip
-            return Pixels(store, encoder)
+            return Pixels(store)
         if isinstance(encoder, AnnotationEncoder):
             picture = next((e.store for e in made if isinstance(e, Pixels)), None)
             if picture is None:
@@ -64,7 +64,7 @@ class Sources:
             if boxes is None:
                 raise ConfigError("labels of boxes need boxes", hint="put a BBoxBlock before them")
             return LabelsOfBoxes(encoder.encode_each(values, paths), encoder, boxes)
-        return Labels(_all_labels(encoder, values, paths), encoder)
+        return Labels(_all_labels(encoder, values, paths))
 
 
 def _all_labels(encoder: Encoder, values: Sequence[Any], paths: Sequence[Path]) -> Tensor:

@@ -24,7 +24,7 @@ class OpenMask(Encoder):
     """Opens a mask file, whose pixels are codes of classes, as uint8 (1, height, width).
 
     `classes` names the codes from 0 on, or says how many there are; without it some training masks are opened to see.
-    For two classes 0 and 255 mean 0 and 1. Targets are int64 (n, height, width).
+    For two classes 0 and 255 mean 0 and 1. The loop sees int64 (n, height, width).
     """
 
     element = Mask
@@ -73,14 +73,6 @@ class OpenMask(Encoder):
         n = len(self.classes)
         return TargetInfo("mask", n, self.classes, loss="cross_entropy", metrics=("foreground_accuracy", "dice"))
 
-    def plain(self, batch: Tensor, canvas: tuple[int, int] | None) -> Tensor:
-        """Codes, int64 (n, height, width)."""
-        return batch.as_subclass(Tensor).long().squeeze(1)
-
-    def restore(self, target: Tensor, canvas: tuple[int, int] | None) -> Any:
-        """Codes, uint8 (1, height, width)."""
-        return typed(target.to(torch.uint8)[None], Mask)
-
 
 class AnnotationEncoder(Encoder):
     """Base of what is drawn on a picture: `encode` gives its numbers, `lay` lays them on the opened picture."""
@@ -112,20 +104,7 @@ class AnnotationEncoder(Encoder):
 
     def decode(self, element: Any) -> list[list[float]]:
         """The numbers of each point or box."""
-        return [[float(number) for number in row] for row in element.reshape(-1, self.wanted)]
-
-    def plain(self, batch: Tensor, canvas: tuple[int, int] | None) -> Tensor:
-        """Numbers from -1 to 1 across the picture, float32 (n, count, wanted)."""
-        batch = batch.as_subclass(Tensor)
-        return batch * (2 / self._sides(batch, canvas)) - 1
-
-    def restore(self, target: Tensor, canvas: tuple[int, int] | None) -> Any:
-        """The element in pixels of a picture of `canvas`."""
-        return self.lay((target.float() + 1) * (self._sides(target, canvas) / 2), canvas)
-
-    def _sides(self, like: Tensor, canvas: tuple[int, int] | None) -> Tensor:
-        height, width = _known(canvas)
-        return like.new_tensor([width, height]).repeat(self.wanted // 2)
+        return [list(map(float, row)) for row in element.reshape(-1, self.wanted).tolist()]
 
 
 class PointsEncoder(AnnotationEncoder):
