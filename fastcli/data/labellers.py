@@ -6,6 +6,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 from fastcli.data.items import Row, item_path
@@ -95,6 +96,71 @@ def column(item: Any, /, column: str | int | list[str | int] = 1, delimiter: str
     if delimiter is None:
         return cell
     return [part.strip() for part in cell.split(delimiter) if part.strip()]
+
+
+@labellers
+def mask_file(
+    item: Any,
+    /,
+    folder: str = "masks",
+    suffix: str = ".png",
+    images: str | None = None,
+    pattern: str | None = None,
+) -> str:
+    """The path of an image's mask file: images/1.jpg has masks/1.png.
+
+    `folder` stands in place of the image's folder, or of the folder named `images` above it; one that begins with a dot
+    is relative to the image's folder. The name is the image's without its extension, or what the first group of
+    `pattern` finds in it, and then `suffix`. Raises DataError where there is no such file.
+    """
+    path = item_path(item)
+    stem = path.stem if pattern is None else regex(path, pattern=pattern)
+    found = _folder_of_masks(path, folder, images) / (stem + suffix)
+    if not os.path.isfile(found):  # noqa: PTH113 - called per item
+        hint = "set folder, suffix, images or pattern of data.label: mask_file"
+        raise DataError(f"the mask {found} of {path} does not exist", hint=hint)
+    return str(found)
+
+
+def _folder_of_masks(path: Path, folder: str, images: str | None) -> Path:
+    if images is None:
+        return path.parent / folder if folder.startswith(".") else path.parent.parent / folder
+    parts = list(path.parent.parts)
+    if images not in parts:
+        raise DataError(f"no folder {images!r} above {path}", hint="set images of data.label: mask_file")
+    parts[len(parts) - 1 - parts[::-1].index(images)] = folder
+    return Path(*parts)
+
+
+def using(labeller: Labeller, attribute: str) -> Labeller:
+    """`labeller` applied to an attribute of the item's path, such as its `name` (fastai's `using_attr`).
+
+    >>> using(str.upper, "name")("a/dog.png")
+    'DOG.PNG'
+    """
+
+    def label(item: Any) -> Any:
+        return labeller(getattr(item_path(item), attribute))
+
+    return label
+
+
+def attribute(name: str, default: Any = ...) -> Labeller:
+    """Gives an attribute of an item, or else `default`, which must be there if there is none.
+
+    >>> attribute("suffix")(Path("a/dog.png"))
+    '.png'
+    """
+    return lambda item: getattr(item, name) if default is ... else getattr(item, name, default)
+
+
+def part(index: Any) -> Labeller:
+    """Gives a part of an item by its position or key, for items that are tuples or maps.
+
+    >>> part(1)(("dog.png", "dog"))
+    'dog'
+    """
+    return lambda item: item[index]
 
 
 def label_all(items: Iterable[Any], labeller: Labeller) -> list[Any]:
