@@ -7,28 +7,23 @@ own, so that no global random state is read or moved. What neither side names ta
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt
 
 from fastcli.data.items import Row, item_path
 from fastcli.data.labellers import grandparent as grandparent_label
 from fastcli.data.labellers import regex
+from fastcli.data.shares import Items, Split, by_path, checked, generator, share_of, shares, shuffled, whole_groups
 from fastcli.data.split_file import match_names, match_split, read_names, read_split
 from fastcli.errors import ConfigError, DataError
 from fastcli.registry import splitters
 
-if TYPE_CHECKING:
-    import numpy as np
-
-Items = Sequence[Any]
-Split = tuple[list[int], list[int]]
 ValidPct = Annotated[float, Field(gt=0, lt=1)]
 Seed = NonNegativeInt | None
-STREAM = 0x5B117
-"""Sets these random numbers apart from others drawn with the same seed."""
+Splitter = Callable[[Items, Items], Split]
 TRAIN_FOLDERS = ("train", "training")
 VALID_FOLDERS = ("valid", "val", "validation")
 TEST_FOLDERS = ("test", "testing")
@@ -43,9 +38,9 @@ def random(items: Items, labels: Items, /, valid_pct: ValidPct = 0.2, seed: Seed
     >>> random(["a", "b", "c", "d", "e"], [], valid_pct=0.4, seed=1)
     ([2, 3, 4], [0, 1])
     """
-    n_valid = _n_valid(len(items), valid_pct)
-    shuffled = _shuffled(_by_path(items), _generator(seed))
-    return _split(items, shuffled[:n_valid], shuffled[n_valid:])
+    n_valid = share_of(len(items), valid_pct)
+    order = shuffled(by_path(items), generator(seed))
+    return checked(items, order[:n_valid], order[n_valid:])
 
 
 @splitters
@@ -54,16 +49,16 @@ def stratified(items: Items, labels: Items, /, valid_pct: ValidPct = 0.2, seed: 
 
     A list of labels counts as one class, whatever its order.
     """
-    generator = _generator(seed)
+    random_numbers = generator(seed)
     classes: dict[Hashable, list[int]] = {}
-    for i in _by_path(items):
+    for i in by_path(items):
         classes.setdefault(_class_of(labels[i]), []).append(i)
-    groups = [_shuffled(classes[name], generator) for name in sorted(classes, key=repr)]
-    counts = _shares([len(group) for group in groups], valid_pct, generator)
+    groups = [shuffled(classes[name], random_numbers) for name in sorted(classes, key=repr)]
+    counts = shares([len(group) for group in groups], valid_pct, random_numbers)
     valid = [i for group, n in zip(groups, counts, strict=True) for i in group[:n]]
     chosen = set(valid)
     hint = f"{len(items)} items of {len(groups)} classes, each keeps one: change data.split.valid_pct, or split: random"
-    return _split(items, valid, [i for i in range(len(items)) if i not in chosen], hint)
+    return checked(items, valid, [i for i in range(len(items)) if i not in chosen], hint)
 
 
 @splitters
@@ -82,7 +77,7 @@ def grandparent(
     train, valid = (train,) if isinstance(train, str) else train, (valid,) if isinstance(valid, str) else valid
     seen = ", ".join(sorted(set(folders)))
     hint = f"the folders two above the files are: {seen}; name two of them in data.split as train and valid"
-    return _split(items, _where(folders, valid), _where(folders, train), hint)
+    return checked(items, _where(folders, valid), _where(folders, train), hint)
 
 
 @splitters
@@ -92,7 +87,7 @@ def column(items: Items, labels: Items, /, column: str | int = "is_valid") -> Sp
     for item, word in zip(items, words, strict=True):
         if word not in TRUE_WORDS and word not in FALSE_WORDS and word not in TEST_FOLDERS:
             raise DataError(f"column {column!r} of {item_path(item)} says {word!r}", hint="write true or false")
-    return _split(items, _where(words, TRUE_WORDS), _where(words, FALSE_WORDS), f"look into column {column!r}")
+    return checked(items, _where(words, TRUE_WORDS), _where(words, FALSE_WORDS), f"look into column {column!r}")
 
 
 @splitters
@@ -107,10 +102,10 @@ def file(
     paths = [item_path(item).as_posix() for item in items]
     if path.lower().endswith(".csv"):
         sides = match_split(read_split(path), paths, path)
-        return _split(items, sides["valid"], sides["train"], f"look into {path}")
+        return checked(items, sides["valid"], sides["train"], f"look into {path}")
     valid = match_names(read_names(path), paths, path)
     named = set(valid)
-    return _split(items, valid, [i for i in range(len(items)) if i not in named], f"look into {path}")
+    return checked(items, valid, [i for i in range(len(items)) if i not in named], f"look into {path}")
 
 
 @splitters
@@ -119,7 +114,7 @@ def index(items: Items, labels: Items, /, valid: list[int]) -> Split:
     if bad := [i for i in valid if not 0 <= i < len(items)]:
         raise ConfigError(f"split 'index': no item {bad[0]}", hint=f"there are {len(items)}, from 0")
     chosen = set(valid)
-    return _split(items, sorted(chosen), [i for i in range(len(items)) if i not in chosen])
+    return checked(items, sorted(chosen), [i for i in range(len(items)) if i not in chosen])
 
 
 @splitters
@@ -140,12 +135,59 @@ def group(
     if (pattern is None) == (column is None):
         raise ConfigError("split 'group' needs either a pattern or a column")
     groups: dict[str, list[int]] = {}
-    for i in _by_path(items):
+    for i in by_path(items):
         groups.setdefault(_group_of(items[i], pattern, column, on), []).append(i)
     names = sorted(groups)
-    shuffled = [groups[names[i]] for i in _shuffled(range(len(names)), _generator(seed))]
-    valid, train = _whole_groups(shuffled, valid_pct * len(items))
-    return _split(items, valid, train, f"there are only {len(groups)} groups")
+    order = [groups[names[i]] for i in shuffled(range(len(names)), generator(seed))]
+    valid, train = whole_groups(order, valid_pct * len(items))
+    return checked(items, valid, train, f"there are only {len(groups)} groups")
+
+
+@splitters
+def end(items: Items, labels: Items, /, valid_pct: ValidPct = 0.2, last: bool = True) -> Split:
+    """A share of `valid_pct` (rounded down) at the end of the list validates, or without `last` at its beginning.
+
+    >>> end(["a", "b", "c", "d", "e"], [], valid_pct=0.4)
+    ([0, 1, 2], [3, 4])
+    """
+    n, n_valid = len(items), share_of(len(items), valid_pct)
+    first = range(n - n_valid, n) if last else range(n_valid)
+    return checked(items, list(first), [i for i in range(n) if i not in first])
+
+
+@splitters
+def subset(items: Items, labels: Items, /, train_pct: ValidPct, valid_pct: ValidPct = 0.2, seed: Seed = None) -> Split:
+    """As `random`, with a share of `train_pct` drawn for training, for quick trials; the rest takes no part."""
+    n_train, n_valid = share_of(len(items), train_pct), share_of(len(items), valid_pct)
+    if train_pct + valid_pct > 1 + 1e-9:
+        raise ConfigError(f"train_pct {train_pct} and valid_pct {valid_pct} are more than the whole")
+    order = shuffled(by_path(items), generator(seed))
+    return checked(items, order[:n_valid], order[n_valid : n_valid + n_train])
+
+
+def by_flags(flags: Sequence[bool]) -> Splitter:
+    """A splitter from one flag per item: true validates.
+
+    >>> by_flags([False, True, False])(["a", "b", "c"], [])
+    ([0, 2], [1])
+    """
+
+    def split(items: Items, labels: Items) -> Split:
+        if len(flags) != len(items):
+            raise DataError(f"{len(flags)} flags for {len(items)} items")
+        valid = [i for i, flag in enumerate(flags) if flag]
+        return checked(items, valid, [i for i, flag in enumerate(flags) if not flag], "look into the flags")
+
+    return split
+
+
+def by_function(is_valid: Callable[[Any], bool]) -> Splitter:
+    """A splitter from a function of an item: what it likes validates.
+
+    >>> by_function(str.isupper)(["a", "B", "c"], [])
+    ([0, 2], [1])
+    """
+    return lambda items, labels: by_flags([bool(is_valid(item)) for item in items])(items, labels)
 
 
 def guess_layout(items: Items, root: Path | None = None) -> tuple[str, dict[str, Any]]:
@@ -182,66 +224,6 @@ def _group_of(item: Any, pattern: str | None, column: str | int | None, on: Lite
     return _row(item).cell(column)
 
 
-def _generator(seed: int | None) -> np.random.Generator:
-    import numpy as np
-
-    if seed is not None and seed < 0:
-        raise ConfigError(f"seed {seed} is negative")
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed or 0, STREAM])))
-
-
-def _by_path(items: Items) -> list[int]:
-    """Indices in the order of the items' paths; as they are where items have no path."""
-    try:
-        paths = [item_path(item).as_posix() for item in items]
-    except ConfigError:
-        return list(range(len(items)))
-    return sorted(range(len(items)), key=paths.__getitem__)
-
-
-def _shuffled(indices: Sequence[int], generator: np.random.Generator) -> list[int]:
-    return [indices[i] for i in generator.permutation(len(indices))]
-
-
-def _n_valid(n: int, valid_pct: float) -> int:
-    if not 0 < valid_pct < 1:
-        raise ConfigError(f"valid_pct is {valid_pct}", hint="give a share between 0 and 1, such as 0.2")
-    return int(valid_pct * n + 1e-9)  # 0.29 * 100 is a little less than 29
-
-
-def _class_of(label: Any) -> Hashable:
-    return tuple(sorted(map(str, label))) if isinstance(label, (list, tuple)) else str(label)
-
-
-def _shares(sizes: list[int], valid_pct: float, generator: np.random.Generator) -> list[int]:
-    """How many of each class validate: in all as many as `random` takes, the largest remainders rounded up."""
-    exact = [valid_pct * size for size in sizes]
-    counts = [_n_valid(size, valid_pct) for size in sizes]
-    luck = generator.random(len(sizes))
-    left = _n_valid(sum(sizes), valid_pct) - sum(counts)
-    for c in sorted(range(len(sizes)), key=lambda c: (counts[c] - exact[c], luck[c])):
-        if left > 0 and counts[c] < sizes[c] - 1:
-            counts[c] += 1
-            left -= 1
-    return [min(n, size - 1) for n, size in zip(counts, sizes, strict=True)]
-
-
-def _whole_groups(groups: list[list[int]], target: float) -> Split:
-    """Groups are taken in turn as long as each brings the validation's size nearer to `target`; one at least."""
-    taken: list[int] = []
-    size = 0
-    for g, members in enumerate(groups):
-        nearer = abs(size + len(members) - target) < abs(size - target)
-        if nearer and len(taken) < len(groups) - 1:
-            taken.append(g)
-            size += len(members)
-    if not taken and len(groups) > 1:
-        taken = [min(range(len(groups)), key=lambda g: len(groups[g]))]
-    chosen = set(taken)
-    valid = [i for g in taken for i in groups[g]]
-    return valid, [i for g, members in enumerate(groups) if g not in chosen for i in members]
-
-
 def _row(item: Any) -> Row:
     if not isinstance(item, Row):
         hint = "set data.items: csv_rows, or another split"
@@ -253,10 +235,5 @@ def _where(words: Sequence[str], wanted: Sequence[str] | frozenset[str]) -> list
     return [i for i, word in enumerate(words) if word in wanted]
 
 
-def _split(items: Items, valid: list[int], train: list[int], hint: str | None = None) -> Split:
-    """Both sides ascending. Raises DataError where one is empty."""
-    for side, indices in (("training", train), ("validation", valid)):
-        if not indices:
-            what = hint or f"there are {len(items)} items: add some, or change data.split.valid_pct"
-            raise DataError(f"the split leaves nothing for {side}", hint=what)
-    return sorted(train), sorted(valid)
+def _class_of(label: Any) -> Hashable:
+    return tuple(sorted(map(str, label))) if isinstance(label, (list, tuple)) else str(label)
