@@ -143,13 +143,17 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str] | None = None) -> None:
     """Write one safetensors file, with `words` in its header, in place of an older one at once.
 
-    Raises FastcliError, with the older one intact, when the disk is full or cannot be written.
+    Tensors that share memory are stored each in full. Raises FastcliError, with the older file intact, when the disk
+    is full or cannot be written.
     """
     ready = _storable(tensors)
     with writing(path):
         _check_space(path.parent, sum(tensor.nbytes for tensor in ready.values()))
     with atomic_path(path) as unfinished:
+        unfinished.touch()
+        mode = unfinished.stat().st_mode
         _save_file(ready, unfinished, words)
+        unfinished.chmod(mode)  # safetensors makes its files private, whatever the umask
 
 
 def read_words(path: Path) -> dict[str, str]:
