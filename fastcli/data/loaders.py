@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from fastcli.data.spatial_encoders import BoxesEncoder, BoxLabels
 from fastcli.data.store import Tier
 from fastcli.errors import ConfigError
 from fastcli.show import show_grid
-from fastcli.transforms.batch import BatchTransform
+from fastcli.transforms.batch import BatchPipeline, BatchTransform
 from fastcli.transforms.normalize import Normalize
 from fastcli.transforms.transform import ItemTransform
 from fastcli.types import Image, InputInfo, TargetInfo
@@ -103,6 +104,11 @@ class DataLoaders:
         return _known(self._datasets, "what samples they are made of")
 
     @property
+    def encoders(self) -> list[Encoder]:
+        """The encoder of each block; none for loaders that were not made of blocks."""
+        return [] if self._datasets is None else self._datasets.encoders
+
+    @property
     def train_set(self) -> Subset:
         """The training samples, as they are opened."""
         return self.datasets.train
@@ -149,6 +155,15 @@ class DataLoaders:
         items = self.train.items.transforms if item_transforms is None else item_transforms
         batches = self.train.batches.transforms if batch_transforms is None else batch_transforms
         return self.datasets.dataloaders(items, batches, **(kept | {"device": self.device} | options))
+
+    def normalized(self, normalize: Normalize | None) -> DataLoaders:
+        """The same loaders with another normalisation; what they have decoded is shared."""
+        made = copy.copy(self)
+        made.train, made.valid = copy.copy(self.train), copy.copy(self.valid)
+        for loader in (made.train, made.valid):
+            loader.batches = BatchPipeline(loader.batches.transforms, normalize)
+        made._options = self._options and dataclasses.replace(self._options, normalize=normalize)
+        return made
 
     def test_loader(self, items: Iterable[Any], *, with_labels: bool = False, batch_size: int | None = None) -> Loader:
         """A loader of other items in their order, as in validation; of inputs alone unless they are labelled too."""
