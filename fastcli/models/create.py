@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import itertools
 import math
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from fastcli.errors import ConfigError, did_you_mean
+from fastcli.errors import ConfigError
+from fastcli.models.body import cannot_take, is_architecture, known_architecture, timm_body
 from fastcli.models.finetune import FineTuneModel, InputConfig, input_config
 from fastcli.models.head import mlp_head
-from fastcli.models.layers import AdaptiveConcatPool2d, train_depthwise_fast
+from fastcli.models.hooks import evaluating
+from fastcli.models.layers import AdaptiveConcatPool2d, SigmoidRange, train_depthwise_fast
 from fastcli.models.pretrained import load_pretrained
+from fastcli.models.unet import UNet
 from fastcli.registry import models
 from fastcli.types import InputInfo
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 WeightsFile = Annotated[str, Field(json_schema_extra={"format": "file-path"})]
+ON_TIMM = ("timm", "unet")
+"""Models whose parameter `architecture` must be timm's."""
 
 
 @models
@@ -43,44 +50,106 @@ def mlp(inputs: InputInfo, n_out: int, /, hidden: tuple[Count, ...] = (30,), dro
 
 @models(name="timm")
 def timm_model(
-    inputs: InputInfo,
-    n_out: int,
-    /,
-    architecture: str,
-    pretrained: bool | WeightsFile = True,
-    head: Literal["concat", "linear"] = "concat",
-    hidden: Count = 512,
-    dropout: Share = 0.5,
-    drop_path: Share = 0.0,
-) -> FineTuneModel:
+    inputs: InputInfo, n_out: int, /, architecture: str, pretrained: bool | WeightsFile = True,
+    head: Literal["concat", "linear"] = "concat", hidden: Count | tuple[Count, ...] = 512,
+    dropout: Share | tuple[Share, ...] = 0.5, drop_path: Share = 0.0,
+    output_range: tuple[float, float] | None = None,
+) -> FineTuneModel:  # fmt: skip
     """A timm architecture with a new head.
 
     `pretrained` is true for timm's own weights, false, or a file. Head `concat` is fastai's: maximum and mean pooling
-    (timm's own, where that does more than average), then two linear layers, `hidden` wide between; `linear` is timm's
-    own pooling and one linear layer.
+    (timm's own, where that does more than average), then linear layers, `hidden` wide between; `linear` is timm's own
+    pooling and one linear layer. `output_range` holds the outputs between two numbers, for regression.
     Raises ConfigError for an unknown architecture or an unfit file, DataError for missing weights.
     """
-    body = _timm_body(architecture, inputs, n_out if head == "linear" else 0, drop_path)
+    if head == "concat":
+        return vision_model(
+            architecture, n_out, inputs=inputs, pretrained=pretrained, drop_path=drop_path,
+            hidden=hidden, dropout=dropout, output_range=output_range,
+        )  # fmt: skip
+    if not isinstance(dropout, float | int):
+        raise ConfigError("the linear head has one layer", hint="give one number", key="model.dropout")
+    body = timm_body(architecture, inputs, n_out, drop_path)
     report = load_pretrained(body, pretrained) if pretrained else None
-    classifier, last = _take_classifier(body, architecture) if head == "linear" else (None, None)
-    n_maps, n_features = _feature_shapes(body, inputs, architecture)
-    concat = last is None and n_maps is not None
-    if last is not None:
-        new_head = nn.Sequential(nn.Dropout(dropout), last)
-    else:
-        new_head = mlp_head(2 * n_features if concat else n_features, n_out, hidden=hidden, dropout=dropout)
+    classifier, last = _take_classifier(body, architecture)
+    _feature_shapes(body, inputs, architecture)
     train_depthwise_fast(body)
-    pool = AdaptiveConcatPool2d() if concat else None
-    return FineTuneModel(body, new_head, pool=pool, classifier=classifier, channels=inputs.channels, weights=report)
+    squeeze = [] if output_range is None else [SigmoidRange(*output_range)]
+    new_head = nn.Sequential(nn.Dropout(dropout), last, *squeeze)
+    return FineTuneModel(body, new_head, classifier=classifier, channels=inputs.channels, weights=report)
+
+
+def vision_model(
+    architecture: str, n_out: int, *, inputs: InputInfo | None = None, pretrained: bool | str | Path = True,
+    custom_head: nn.Module | None = None, concat_pool: bool = True, drop_path: float = 0.0, **head: Any,
+) -> FineTuneModel:  # fmt: skip
+    """The timm architecture of that name with fastai's head, `mlp_head(…, **head)`, or with a `custom_head`.
+
+    `inputs` are 3×224×224 unless given. For other channels than three the first convolution is timm's: its colours are
+    summed for grey, else repeated and scaled so that activations keep their size (in fastai, channels after the third
+    start at zero). Without `concat_pool` the pooling is timm's own. A `custom_head` gets the maps (n, c, h, w) that
+    timm merely averages, or else timm's pooled features (n, c); it keeps the weights that it comes with.
+    Raises ConfigError for an unknown architecture or an unfit file, DataError for missing weights.
+    """
+    inputs = inputs or InputInfo(3, (224, 224))
+    body = timm_body(architecture, inputs, drop_path=drop_path)
+    report = load_pretrained(body, pretrained) if pretrained else None
+    n_maps, n_features = _feature_shapes(body, inputs, architecture)
+    train_depthwise_fast(body)
+    pool: nn.Module | None = None
+    if n_maps is not None and (custom_head is not None or concat_pool):
+        pool = AdaptiveConcatPool2d() if custom_head is None else nn.Identity()
+    if custom_head is None:
+        custom_head = mlp_head(n_features if pool is None else 2 * n_features, n_out, **head)
+    return FineTuneModel(body, custom_head, pool=pool, channels=inputs.channels, weights=report)
+
+
+@models
+def unet(
+    inputs: InputInfo, n_out: int, /, architecture: str = "resnet34", pretrained: bool | WeightsFile = True,
+    blur: bool = False, blur_last: bool = True, self_attention: bool = False, cross: bool = True,
+    bottleneck: bool = False, norm: bool = False, drop_path: Share = 0.0,
+    output_range: tuple[float, float] | None = None,
+) -> UNet:  # fmt: skip
+    """A U-Net for masks: a timm architecture, and fastai's decoder that brings its maps back to the picture's size.
+
+    `pretrained` is true for timm's own weights, false, or a file. `blur` smooths what is enlarged, also at the end with
+    `blur_last`; `self_attention` looks across the whole picture; `cross` takes the picture in again before the last
+    layer, with `bottleneck` in half the width; `norm` puts a batch norm after every convolution of the decoder.
+    Raises ConfigError for an unfit architecture or file, DataError for missing weights.
+    """
+    body = timm_body(architecture, inputs, drop_path=drop_path)
+    report = load_pretrained(body, pretrained) if pretrained else None
+    train_depthwise_fast(body)
+    return UNet(
+        body, n_out, inputs=inputs, architecture=architecture, weights=report, blur=blur, blur_last=blur_last,
+        self_attention=self_attention, cross=cross, bottleneck=bottleneck, norm=norm, output_range=output_range,
+    )  # fmt: skip
 
 
 def create_model(name: str, inputs: InputInfo, n_out: int, /, **params: Any) -> nn.Module:
-    """The model `name`: a registered one (`linear`, `mlp`, a plugin's), or else the timm architecture of that name.
+    """The model `name`: a registered one (`linear`, `unet`, a plugin's), or else the timm architecture of that name.
 
-    Raises ConfigError for unknown names and parameters.
+    Lazy layers get their sizes from one picture like `inputs`. Raises ConfigError for unknown names and parameters.
     """
-    component, params = component_of(name, params)
-    return models.build(component, inputs, n_out, **params)  # type: ignore[no-any-return]
+    with _key_of(params):
+        component, params = component_of(name, params)
+        model: nn.Module = models.build(component, inputs, n_out, **params)
+    if any(nn.parameter.is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        with evaluating(model):
+            model(torch.zeros(1, inputs.channels, *inputs.size))
+    return model
+
+
+@contextlib.contextmanager
+def _key_of(params: Mapping[str, Any]) -> Iterator[None]:
+    """An error about an architecture that was given as a parameter says so."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.key == "model.name" and "architecture" in params:
+            error.key = "model.architecture"
+        raise
 
 
 def component_of(name: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -92,12 +161,29 @@ def component_of(name: str, params: Mapping[str, Any]) -> tuple[str, dict[str, A
     return (name, dict(params)) if name in models else ("timm", {"architecture": name, **params})
 
 
-def architecture_config(name: str, channels: int = 3) -> InputConfig | None:
-    """What pictures the timm architecture `name` was trained on, without building it; None for registered models.
+def input_config_of(name: str, params: Mapping[str, Any], channels: int = 3) -> InputConfig | None:
+    """What pictures the body of the model `name` with these parameters was trained on, without building it.
 
-    Raises ConfigError for a name that is neither.
+    The body is timm's `architecture`, given or by default, of any registered model that has a parameter of that name;
+    None where there is none, or where it is a plugin's own. Raises ConfigError for one that timm has not.
+
+    >>> input_config_of("unet", {"architecture": "resnet18"}).size, input_config_of("linear", {})
+    ((224, 224), None)
     """
-    return None if name in models else input_config(_known(name), channels)
+    component, given = component_of(name, params)
+    declared = inspect.signature(models[component]).parameters.get("architecture")
+    architecture = given.get("architecture", declared and declared.default)
+    if declared is None or not isinstance(architecture, str):
+        return None
+    if component not in ON_TIMM and not is_architecture(architecture):
+        return None
+    with _key_of(params):
+        return input_config(known_architecture(architecture), channels)
+
+
+def architecture_config(name: str, channels: int = 3) -> InputConfig | None:
+    """What pictures the model `name` was trained on, where its parameters are the defaults."""
+    return input_config_of(name, {}, channels)
 
 
 def layer_groups(model: nn.Module) -> list[list[nn.Parameter]]:
@@ -115,40 +201,6 @@ def describe(model: nn.Module) -> tuple[int, int]:
     """
     counts = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return sum(n for n, _ in counts), sum(n for n, trained in counts if trained)
-
-
-def _known(architecture: str) -> dict[str, Any]:
-    """The `pretrained_cfg` of an architecture, whose name may end in `.tag`; raises ConfigError for unknown names."""
-    import timm
-
-    base, _, tag = architecture.partition(".")
-    if base not in timm.list_models():
-        hint = did_you_mean(base, [*timm.list_models(), *models])
-        raise ConfigError(f"unknown model {architecture!r}", hint=hint, key="model.name")
-    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{base}.*")]
-    if tag and tag not in tags:
-        raise ConfigError(f"{base} has no weights {tag!r}", hint=did_you_mean(tag, tags), key="model.name")
-    known = timm.get_pretrained_cfg(architecture)
-    return {} if known is None else dict(known.to_dict())  # type: ignore[no-untyped-call]
-
-
-def _timm_body(architecture: str, inputs: InputInfo, n_classes: int, drop_path: float) -> Any:
-    """The timm model with random weights, built for the size of the inputs where it works at one size only."""
-    import timm
-
-    config = _known(architecture)
-    options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
-    if config.get("fixed_input_size") and tuple(config["input_size"][1:]) != tuple(inputs.size):
-        options["img_size"] = tuple(inputs.size)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # timm's deprecations of its own names
-            return timm.create_model(architecture, num_classes=n_classes, in_chans=inputs.channels, **options)
-    except (TypeError, AssertionError, ValueError) as error:
-        raise ConfigError(
-            f"{architecture} cannot be built for {_shape(inputs)}{' with drop_path' if drop_path else ''}: {error}",
-            hint=f"it was trained on {_shape(InputInfo(*_trained_on(config)))}", key="model.name",
-        ) from None  # fmt: skip
 
 
 def _take_classifier(body: Any, architecture: str) -> tuple[str, nn.Module]:
@@ -169,27 +221,12 @@ def _feature_shapes(body: Any, inputs: InputInfo, architecture: str) -> tuple[in
     More: tokens, channels last, or layers of its own between the last maps and the classifier.
     """
     image = torch.linspace(-1, 1, inputs.channels * math.prod(inputs.size)).view(1, inputs.channels, *inputs.size)
-    mode = body.training
-    body.eval()
     try:
-        with torch.no_grad():
+        with evaluating(body):
             maps = body.forward_features(image)
             pooled: Tensor = body.forward_head(maps, pre_logits=True).flatten(1)
     except (RuntimeError, AssertionError, ValueError) as error:
-        hint = f"it was trained on {_shape(InputInfo(*_trained_on(body.pretrained_cfg)))}"
-        raise ConfigError(
-            f"{architecture} cannot take {_shape(inputs)}: {error}", hint=hint, key="model.name"
-        ) from None
-    body.train(mode)
+        raise cannot_take(body, architecture, inputs, error) from None
     means = maps.mean((2, 3)) if isinstance(maps, Tensor) and maps.ndim == 4 else torch.empty(0)
     averaged = means.shape == pooled.shape and torch.allclose(means, pooled, rtol=1e-4, atol=1e-6)
     return (means.shape[1] if averaged else None), pooled.shape[1]
-
-
-def _trained_on(config: dict[str, Any]) -> tuple[int, tuple[int, int]]:
-    channels, height, width = config.get("input_size") or (3, 224, 224)
-    return channels, (height, width)
-
-
-def _shape(inputs: InputInfo) -> str:
-    return "×".join(str(n) for n in (inputs.channels, *inputs.size))

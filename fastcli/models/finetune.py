@@ -1,4 +1,4 @@
-"""FineTuneModel: a timm body and a head, with the groups of parameters that get learning rates of their own."""
+"""FineTuneModel: a timm body and a head, and the groups of a body's parameters that get learning rates of their own."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def input_config(config: Mapping[str, Any], channels: int = 3) -> InputConfig:
 class FineTuneModel(nn.Module):
     """`classify(features(images))`: a timm model without its classifier, and a head.
 
-    `features` gives one vector per image and needs nothing that the head trains, so those of a frozen body may be kept.
-    `classifier` is timm's name of its last layer where the head is timm's own.
+    `features` gives one vector per image (or maps, where `pool` leaves them to the head) and needs nothing that the
+    head trains, so those of a frozen body may be kept. `classifier` is timm's name of its last layer where the head is
+    timm's own.
     """
 
     def __init__(
@@ -91,15 +92,9 @@ class FineTuneModel(nn.Module):
         return self.head(features)  # type: ignore[no-any-return]
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        """All parameters in order from the input: early body, late body, head; body, head where timm names no stages.
-
-        The body is cut after 60 % of its stages, which for a resnet is fastai's cut; a body of equal blocks in half.
-        """
-        stages = _stages(self.body)
-        isotropic = hasattr(self.body, "blocks") and hasattr(self.body, "pos_embed")
-        cut = round(len(stages) * (0.5 if isotropic else EARLY_SHARE))
-        parts = stages[:cut], stages[cut:], [list(self.head.parameters())]
-        return [list(chain(*part)) for part in parts if any(part)]
+        """All parameters in order from the input: early and late body, head; body, head where timm names no stages."""
+        head = list(self.head.parameters())
+        return [*body_groups(self.body), *([head] if head else [])]
 
     def timm_state_dict(self) -> dict[str, Tensor]:
         """The weights under timm's names, for `timm.create_model(name, num_classes=…, in_chans=…)`.
@@ -108,8 +103,19 @@ class FineTuneModel(nn.Module):
         """
         if self.classifier is None:
             raise FastcliError("timm has no model with this head", hint="train with model.head=linear")
-        last = self.head[-1].state_dict(prefix=f"{self.classifier}.")  # type: ignore[index]
+        last = self.head[1].state_dict(prefix=f"{self.classifier}.")  # type: ignore[index]
         return {**self.body.state_dict(), **last}
+
+
+def body_groups(body: Any) -> list[list[nn.Parameter]]:
+    """The parameters of a timm body, early and late, or in one group where timm names no stages.
+
+    It is cut after 60 % of its stages, which for a resnet is fastai's cut; a body of equal blocks in half.
+    """
+    stages = _stages(body)
+    isotropic = hasattr(body, "blocks") and hasattr(body, "pos_embed")
+    cut = round(len(stages) * (0.5 if isotropic else EARLY_SHARE))
+    return [list(chain(*part)) for part in (stages[:cut], stages[cut:]) if any(part)]
 
 
 def _stages(body: Any) -> list[list[nn.Parameter]]:

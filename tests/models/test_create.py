@@ -5,10 +5,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from fastcli.errors import ConfigError, FastcliError
-from fastcli.models.create import architecture_config, create_model, describe, layer_groups
+from fastcli.models.create import create_model, describe, layer_groups, vision_model
 from fastcli.models.finetune import FineTuneModel
-from fastcli.models.layers import AdaptiveConcatPool2d
-from fastcli.registry import models
+from fastcli.models.layers import AdaptiveConcatPool2d, SigmoidRange
 from fastcli.types import InputInfo
 
 SMALL = InputInfo(3, (64, 64))
@@ -156,45 +155,61 @@ def test_building_leaves_batch_norm_as_it_starts():
     assert all(int(norm.num_batches_tracked) == 0 for norm in norms)
 
 
-# Names and inputs.
+# The head's options, and heads of one's own.
 
 
-def test_a_tag_chooses_among_an_architectures_weights():
-    assert architecture_config("resnet18.a1_in1k").size == (224, 224)
-    create_model("resnet18.tv_in1k", SMALL, 2, pretrained=False)
-    with pytest.raises(ConfigError, match="no weights 'a9_in1k'") as caught:
-        architecture_config("resnet18.a9_in1k")
-    assert "did you mean" in caught.value.hint
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+def test_the_head_takes_all_that_fastais_takes(name):
+    model = vision_model(
+        name, 3, inputs=SMALL, pretrained=False, concat_pool=False, hidden=[8, 6], dropout=[0.1, 0.2, 0.3],
+        first_norm=False, final_norm=True, linear_first=True, output_range=(0, 5),
+    )  # fmt: skip
+    logits = model(torch.randn(4, 3, 64, 64))
+    assert 0 <= logits.min() < logits.max() <= 5
+    assert [it.out_features for it in model.head if isinstance(it, nn.Linear)] == [8, 6, 3]
+    assert model.head[1].in_features == model.body.num_features
+    assert model.pool is None
 
 
-def test_an_unknown_name_is_told_the_nearest():
-    with pytest.raises(ConfigError, match="unknown model 'resent18'") as caught:
-        create_model("resent18", SMALL, 2)
-    assert caught.value.hint == "did you mean 'resnet18'?"
-    assert caught.value.key == "model.name"
+def test_without_concat_pooling_timm_pools():
+    model = vision_model("test_resnet", 3, inputs=SMALL, pretrained=False, concat_pool=False).eval()
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.allclose(model.features(images), model.feature_map(images).mean((2, 3)), atol=1e-6)
 
 
-def test_an_unknown_parameter_is_an_error():
-    with pytest.raises(ConfigError, match="no parameter 'pretraned'"):
-        create_model("resnet18", SMALL, 2, pretraned=False)
+def test_a_head_of_ones_own_gets_the_maps_and_keeps_its_weights():
+    width = timm.create_model("test_resnet", num_classes=0).num_features
+    head = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(width, 3))
+    weight = head[2].weight.clone()
+    model = vision_model("test_resnet", 3, inputs=SMALL, pretrained=False, custom_head=head).eval()
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.equal(model(images), head(model.body.forward_features(images)))
+    assert torch.equal(head[2].weight, weight)
+    assert layer_groups(model)[-1] == list(head.parameters())
 
 
-def test_a_registered_model_comes_before_timms():
-    @models(name="resnet18_of_mine")
-    def mine(inputs, n_out, /, width: int = 4):
-        return nn.Sequential(nn.Flatten(), nn.LazyLinear(width), nn.LazyLinear(n_out))
-
-    try:
-        assert isinstance(create_model("resnet18_of_mine", SMALL, 2, width=3), nn.Sequential)
-        assert architecture_config("resnet18_of_mine") is None
-    finally:
-        del models._components["resnet18_of_mine"]
+def test_a_head_of_ones_own_gets_pooled_features_where_timm_has_no_plain_maps():
+    width = timm.create_model("test_vit", num_classes=0).num_features
+    model = vision_model("test_vit", 3, inputs=SMALL, pretrained=False, custom_head=nn.Linear(width, 3))
+    assert model(torch.randn(2, 3, 64, 64)).shape == (2, 3)
 
 
-def test_an_image_too_small_is_an_error_that_says_what_fits():
-    with pytest.raises(ConfigError, match="cannot take 3×16×16") as caught:
-        create_model("inception_v3", InputInfo(3, (16, 16)), 2, pretrained=False)
-    assert "3×299×299" in caught.value.hint
+@pytest.mark.parametrize("head", ["concat", "linear"])
+def test_a_range_holds_either_head(head):
+    model = create_model("test_resnet", SMALL, 1, pretrained=False, head=head, output_range=(0, 1))
+    assert isinstance(model.head[-1], SigmoidRange)
+    logits = model(torch.randn(4, 3, 64, 64) * 50)
+    assert 0 <= logits.min() < logits.max() <= 1
+    if head == "linear":
+        assert model.timm_state_dict().keys() == timm.create_model("test_resnet", num_classes=1).state_dict().keys()
+
+
+def test_several_widths_and_dropouts_from_a_configuration():
+    model = create_model("test_resnet", SMALL, 2, pretrained=False, hidden=[16, 8], dropout=[0.1, 0.2, 0.3])
+    assert [it.p for it in model.head if isinstance(it, nn.Dropout)] == [0.1, 0.2, 0.3]
+    with pytest.raises(ConfigError, match="one layer") as caught:
+        create_model("test_resnet", SMALL, 2, pretrained=False, head="linear", dropout=[0.1, 0.2])
+    assert caught.value.key == "model.dropout"
 
 
 def test_a_body_with_another_last_layer_takes_the_concat_head_only():
@@ -203,14 +218,6 @@ def test_a_body_with_another_last_layer_takes_the_concat_head_only():
     assert caught.value.key == "model.head"
 
 
-def test_the_input_is_read_from_the_pretrained_configuration():
-    config = architecture_config("tf_efficientnet_lite0")
-    assert config.mean == config.std == (0.5, 0.5, 0.5)
-    assert (config.size, config.interpolation, config.crop_pct) == ((224, 224), "bicubic", 0.875)
-    model = create_model("test_efficientnet", SMALL, 2, pretrained=False)
-    assert model.input_config == architecture_config("test_efficientnet")
-
-
-def test_statistics_fit_the_channels():
-    assert architecture_config("resnet18", 1).mean == pytest.approx(((0.485 + 0.456 + 0.406) / 3,))
-    assert len(architecture_config("resnet18", 4).std) == 4
+def test_an_unknown_parameter_is_an_error():
+    with pytest.raises(ConfigError, match="no parameter 'pretraned'"):
+        create_model("resnet18", SMALL, 2, pretraned=False)
