@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 
 from fastcli.events import Callback
+from fastcli.registry import callbacks
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -24,11 +25,16 @@ class MixedPrecision(Callback):
     def __init__(self, precision: Literal["bf16", "fp16"]) -> None:
         self.precision = precision
         self.scaler: torch.amp.GradScaler | None = None
+        self._unscaled = False
+        self._resumed: dict[str, Any] | None = None
 
     def before_fit(self, learner: Any) -> None:
         learner.forward_context = autocast(learner.device, self.precision)
         if self.precision == "fp16":
             self.scaler = self.scaler or torch.amp.GradScaler(learner.device.type)
+            if self._resumed is not None:
+                self.scaler.load_state_dict(self._resumed)
+                self._resumed = None
             learner.optimizer_step = lambda: self._scaled_step(learner)
 
     def before_validate(self, learner: Any) -> None:
@@ -41,20 +47,41 @@ class MixedPrecision(Callback):
     def before_step(self, learner: Any) -> None:
         if self.scaler is not None:
             self.scaler.unscale_(learner.optimizer)
+            self._unscaled = True
 
     def _scaled_step(self, learner: Any) -> None:
         assert self.scaler is not None
         self.scaler.step(learner.optimizer)
         self.scaler.update()
+        self._unscaled = False
+
+    def after_step(self, learner: Any) -> None:
+        if self.scaler is not None and self._unscaled:  # the step was cancelled, and its gradients are kept
+            self.scaler.update()
+            for group in learner.optimizer.param_groups:
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        parameter.grad = self.scaler.scale(parameter.grad)
+            self._unscaled = False
 
     def cleanup_fit(self, learner: Any) -> None:
         vars(learner).pop("optimizer_step", None)
 
+    def state_dict(self) -> dict[str, Any]:
+        """The gradient scaler's numbers."""
+        return {} if self.scaler is None else {"scaler": self.scaler.state_dict()}
 
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self._resumed = state.get("scaler")
+
+
+@callbacks(name="channels_last")
 class ChannelsLast(Callback):
     """Keeps the model and every batch of pictures in channels-last memory."""
 
     order = -20
+    orders = {"before_batch": 80}  # after all that makes new pictures
 
     def before_fit(self, learner: Any) -> None:
         learner.model.to(memory_format=torch.channels_last)
