@@ -1,0 +1,101 @@
+"""EMA: training with a running average of the weights."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from fastcli.events import Callback
+from fastcli.registry import callbacks
+
+
+@callbacks(name="ema")
+class EMA(Callback):
+    """Averages the weights over the steps; the average is validated, kept as `best`, and the model's after the fit.
+
+    Each step the average keeps the share `decay` of itself, with `warm_up` at most (1 + steps) / (10 + steps), so
+    that it forgets how training began. Buffers, as the statistics of batch norms, are the model's own.
+    """
+
+    order = 20
+    in_search = False
+
+    def __init__(self, decay: Annotated[float, Field(gt=0, lt=1)] = 0.999, warm_up: bool = True) -> None:
+        self.decay, self.warm_up, self.steps = decay, warm_up, 0
+        self._average: dict[str, Tensor] = {}
+        self._weights: list[Tensor] = []
+        self._fitting = self._swapped = False
+        self._resumed: dict[str, Any] | None = None
+
+    def before_fit(self, learner: Any) -> None:
+        self.steps, self._average, self._fitting, self._swapped = 0, {}, True, False
+        self._follow(learner)
+        if self._resumed is not None:
+            self.steps = self._resumed["steps"]
+            for name, tensor in self._resumed["average"].items():
+                self._average[name].copy_(tensor)
+            self._resumed = None
+        learner.weights = partial(self._averaged, learner)
+
+    def before_train(self, learner: Any) -> None:
+        self._follow(learner)  # some may have been unfrozen since
+
+    def after_step(self, learner: Any) -> None:
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.warm_up else self.decay
+        self.steps += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self._average.values()), self._weights, 1 - decay)
+
+    def before_validate(self, learner: Any) -> None:
+        if self._fitting:
+            self._swap()
+
+    def after_validate(self, learner: Any) -> None:
+        if self._swapped:
+            self._swap()
+
+    def cleanup_fit(self, learner: Any) -> None:
+        if self._fitting:
+            if self._swapped:  # an error ended a validation
+                self._swap()
+            with torch.no_grad():
+                torch._foreach_copy_(self._weights, list(self._average.values()))
+        self._fitting = False
+        vars(learner).pop("weights", None)
+
+    def _follow(self, learner: Any) -> None:
+        """Start to average trainable weights that are not averaged yet."""
+        named = dict(learner.model.named_parameters())
+        for name, parameter in named.items():
+            if parameter.requires_grad and name not in self._average:
+                self._average[name] = parameter.detach().clone()
+        self._weights = [named[name].detach() for name in self._average]
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        average, kept = list(self._average.values()), [weight.clone() for weight in self._weights]
+        torch._foreach_copy_(self._weights, average)
+        torch._foreach_copy_(average, kept)
+        self._swapped = not self._swapped
+
+    def _averaged(self, learner: Any) -> dict[str, Tensor]:
+        """The model's tensors with the averaged weights in their places."""
+        own = self._swapped
+        if not own:
+            self._swap()
+        tensors = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
+        if not own:
+            self._swap()
+        return tensors
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averaged weights by name, and how many steps they are of."""
+        return {"steps": self.steps, "average": dict(self._average)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave; the next fit goes on from there."""
+        self._resumed = state
