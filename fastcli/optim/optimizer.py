@@ -28,27 +28,29 @@ State: TypeAlias = dict[str, Any]
 
 
 class Group:
-    """The parameters of one param group, device and dtype that have a gradient, in the middle of a step.
+    """The parameters of one param group, device, dtype and age that have a gradient, in the middle of a step.
 
     Every entry of the param group is an attribute: `group.lr`, `group.momentum`; a 0-d tensor is read as a number. The
-    pieces hand `update` on: it starts as the gradients themselves, so a piece replaces it and never writes into it.
+    pieces hand `update` on: it starts as the gradients themselves, so a piece replaces it and never writes into it. A
+    piece may set `stopped`, and those after it are not run.
     """
 
     def __init__(self, parameters: list[Tensor], states: list[State], hyperparameters: dict[str, Any]) -> None:
         self.parameters = parameters
         self.gradients = [_gradient(parameter) for parameter in parameters]
         self.update: Tensors = self.gradients
-        self.ages = [_grow(state) for state in states]
-        """How many steps each parameter has taken, this one included; fewer for one that was unfrozen later."""
+        self.age = max(_grow(state) for state in states)
+        """How many steps these parameters have taken, this one included; fewer for those that were unfrozen later."""
+        self.stopped = False
         self._states = states
         self._lists: dict[str, list[Tensor]] = {}
         self._hyperparameters = hyperparameters
 
-    def state(self, name: str) -> list[Tensor]:
-        """The tensors kept under `name`, one like each parameter, zero before a parameter's first step."""
+    def state(self, name: str, start: Callable[[Tensor], Tensor] = torch.zeros_like) -> list[Tensor]:
+        """The tensors kept under `name`, one like each parameter; `start` makes those that are not there yet."""
         if name not in self._lists:
             pairs = zip(self.parameters, self._states, strict=True)
-            self._lists[name] = [_kept(state, name, parameter) for parameter, state in pairs]
+            self._lists[name] = [_kept(state, name, parameter, start) for parameter, state in pairs]
         return self._lists[name]
 
     def __getattr__(self, name: str) -> Any:
@@ -106,14 +108,18 @@ class Optimizer(torch.optim.Optimizer):
             for group in self._groups(param_group):
                 for each in self.pieces:
                     each(group)
+                    if group.stopped:
+                        break
         return loss
 
     def _groups(self, param_group: dict[str, Any]) -> Iterator[Group]:
-        # One device and dtype each: torch._foreach_* fall back to a loop, or fail, on mixed lists.
-        alike: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
+        # One device and dtype each: torch._foreach_* fall back to a loop, or fail, on mixed lists. One age each, so
+        # that one number corrects them all; there are only as many ages as there were unfreezings.
+        alike: dict[tuple[torch.device, torch.dtype, int], list[Tensor]] = {}
         for parameter in param_group["params"]:
             if parameter.grad is not None:
-                alike.setdefault((parameter.device, parameter.dtype), []).append(parameter)
+                kind = (parameter.device, parameter.dtype, _age(self.state[parameter]))
+                alike.setdefault(kind, []).append(parameter)
         for parameters in alike.values():
             yield Group(parameters, [self.state[parameter] for parameter in parameters], param_group)
 
@@ -170,15 +176,19 @@ def _gradient(parameter: Tensor) -> Tensor:
     return laid_out_like(gradient, parameter)
 
 
-def _grow(state: State) -> int:
+def _age(state: State) -> int:
     # A checkpoint of torch's own optimizer keeps the count as a tensor.
-    state["step"] = int(state.get("step", 0)) + 1
+    return int(state.get("step", 0))
+
+
+def _grow(state: State) -> int:
+    state["step"] = _age(state) + 1
     age: int = state["step"]
     return age
 
 
-def _kept(state: State, name: str, parameter: Tensor) -> Tensor:
+def _kept(state: State, name: str, parameter: Tensor, start: Callable[[Tensor], Tensor]) -> Tensor:
     kept = state.get(name)
-    state[name] = torch.zeros_like(parameter) if kept is None else laid_out_like(kept, parameter)
+    state[name] = start(parameter) if kept is None else laid_out_like(kept, parameter)
     tensor: Tensor = state[name]
     return tensor

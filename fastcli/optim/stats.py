@@ -32,3 +32,17 @@ def velocity(group: Group) -> None:
         buffers = group.state("momentum_buffer")
         torch._foreach_mul_(buffers, group.momentum)
         torch._foreach_add_(buffers, group.update)
+
+
+@piece()
+def first_square(group: Group) -> None:
+    """State `exp_avg_sq` starts as u², and a parameter's first step does nothing else (ADOPT, arXiv:2411.02853)."""
+    if group.age == 1:
+        torch._foreach_addcmul_(group.state("exp_avg_sq"), group.update, group.update)
+        group.stopped = True
+
+
+@piece()
+def slow_weights(group: Group) -> None:
+    """State `slow`: the parameter before its first step, for `steppers.look_back` (arXiv:1907.08610)."""
+    group.state("slow", start=torch.clone)
