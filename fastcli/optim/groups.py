@@ -1,5 +1,8 @@
 """Param groups: one learning rate per layer group, and no weight decay for norms and biases.
 
+    optimizer = adam(parameter_groups([model.body, model.head]))
+    set_hyper(optimizer, "lr", slice(1e-4, 1e-2))
+
 Every param group carries `layer` (0 is nearest the input) and `decays`: a group that does not decay keeps a weight
 decay of 0 whatever is set or scheduled.
 """
@@ -17,6 +20,7 @@ from fastcli.errors import ConfigError, FastcliError, did_you_mean
 Layer: TypeAlias = nn.Module | Sequence[nn.Parameter]
 Rate: TypeAlias = float | slice | Sequence[float]
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 def parameter_groups(layers: Sequence[Layer], *, decay_norm_bias: bool = False) -> list[dict[str, Any]]:
@@ -93,10 +97,24 @@ def layers_of(optimizer: torch.optim.Optimizer) -> list[int]:
     return [group.get("layer", index) for index, group in enumerate(optimizer.param_groups)]
 
 
+def hyperparameters(optimizer: torch.optim.Optimizer) -> list[str]:
+    """The names that `set_hyper` can set: the numbers that every param group has.
+
+    >>> hyperparameters(torch.optim.SGD([torch.zeros(1)], lr=0.1))
+    ['dampening', 'lr', 'momentum', 'weight_decay']
+    """
+    numbers = [{name for name, value in group.items() if _is_number(value)} for group in optimizer.param_groups]
+    return sorted(set.intersection(*numbers) - {"layer"})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (float, int, Tensor)) and not isinstance(value, bool)
+
+
 def set_hyper(optimizer: torch.optim.Optimizer, name: str, rate: Rate) -> None:
     """Set the hyperparameter `name` of every param group to its layer's value, in place.
 
-    A weight decay of 0 stays where a group does not decay. Raises ConfigError where a group has no such hyperparameter.
+    A weight decay of 0 stays where a group does not decay. Raises ConfigError where there is no such hyperparameter.
 
     >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
     >>> set_hyper(optimizer, "lr", 0.2)
@@ -106,12 +124,45 @@ def set_hyper(optimizer: torch.optim.Optimizer, name: str, rate: Rate) -> None:
     layers = layers_of(optimizer)
     values = spread(rate, max(layers) + 1)
     for layer, group in zip(layers, optimizer.param_groups, strict=True):
-        if name not in group:
-            known = [key for key, value in group.items() if isinstance(value, (float, Tensor))]
-            raise ConfigError(f"the optimizer has no hyperparameter {name!r}", hint=did_you_mean(name, known))
+        if not _is_number(group.get(name)):
+            hint = did_you_mean(name, hyperparameters(optimizer))
+            raise ConfigError(f"the optimizer has no hyperparameter {name!r}", hint=hint)
         if name == "weight_decay" and not group.get("decays", True):
             continue
         if isinstance(group[name], Tensor):
             group[name].fill_(values[layer])
         else:
             group[name] = values[layer]
+
+
+def as_groups(params: Any) -> list[dict[str, Any]]:
+    """What torch takes as `params` (tensors, pairs of name and tensor, or param groups) as param groups with lists.
+
+    >>> [len(group["params"]) for group in as_groups(torch.nn.Linear(2, 2).parameters())]
+    [2]
+    """
+    groups = list(params)
+    if groups and not isinstance(groups[0], dict):
+        groups = [{"params": groups}]
+    return [{**group, "params": _as_list(group["params"])} for group in groups]
+
+
+def _as_list(params: Any) -> list[Any]:
+    return [params] if isinstance(params, Tensor) else list(params)
+
+
+def can_fuse(groups: list[dict[str, Any]]) -> bool:
+    """Whether torch has fused kernels for these parameters that give the same numbers as the separate pieces.
+
+    In half precision they do not (they round less often), and they cannot walk through memory with gaps.
+
+    >>> can_fuse([{"params": [torch.zeros(3)]}]), can_fuse([{"params": [torch.zeros(3).half()]}])
+    (True, False)
+    """
+    entries = [entry for group in groups for entry in group["params"]]
+    return all(_fusible(entry[1] if isinstance(entry, tuple) else entry) for entry in entries)
+
+
+def _fusible(parameter: Tensor) -> bool:
+    dense = torch.empty_like(parameter).stride() == parameter.stride()
+    return dense and parameter.dtype in (torch.float32, torch.float64) and parameter.device.type in FUSED_DEVICES

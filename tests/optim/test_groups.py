@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from fastcli.errors import ConfigError, FastcliError
-from fastcli.optim.algorithms import adam, torch_sgd
-from fastcli.optim.groups import layers_of, parameter_groups, set_hyper, spread
+from fastcli.optim.algorithms import adam
+from fastcli.optim.groups import hyperparameters, layers_of, parameter_groups, set_hyper, spread
 
 
 def layers():
@@ -90,10 +90,18 @@ def test_set_hyper_keeps_a_tensor_a_tensor():
 
 
 def test_an_unknown_hyperparameter_is_refused():
-    optimizer = torch_sgd([nn.Parameter(torch.zeros(1))])
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))])
     with pytest.raises(ConfigError, match="no hyperparameter 'momentun'") as error:
         set_hyper(optimizer, "momentun", 0.5)
     assert error.value.hint == "did you mean 'momentum'?"
+
+
+@pytest.mark.parametrize("name", ["nesterov", "decays", "params", "layer_"])
+def test_what_is_no_number_is_no_hyperparameter(name):
+    optimizer = adam(parameter_groups(layers()))
+    assert hyperparameters(optimizer) == ["beta2", "eps", "lr", "momentum", "weight_decay"]
+    with pytest.raises(ConfigError, match="no hyperparameter"):
+        set_hyper(optimizer, name, 0.5)
 
 
 def test_groups_without_a_layer_are_layers_by_place():
