@@ -114,11 +114,11 @@ def write_title(axes: Any, words: str, colour: str = INK) -> None:
 def in_words(value: Any) -> str:
     """A decoded value in words.
 
-    >>> in_words("dog"), in_words(["sea", "sun"]), in_words([0.5, 2.0])
-    ('dog', 'sea, sun', '0.5, 2')
+    >>> in_words("dog"), in_words(["sea", "sun"]), in_words([0.5, 2.0]), in_words([])
+    ('dog', 'sea, sun', '0.5, 2', '–')
     """
     parts = value if isinstance(value, list | tuple) else [value]
-    return ", ".join(f"{part:.4g}" if isinstance(part, float) else str(part) for part in parts)
+    return ", ".join(f"{part:.4g}" if isinstance(part, float) else str(part) for part in parts) or "–"
 
 
 def picture(image: Any) -> NDArray[np.float32]:
@@ -138,7 +138,7 @@ def class_colours() -> NDArray[np.float32]:
     """The colour of each class of a mask, (256, 3) from 0 to 1: twenty well apart, then round the wheel of hues."""
     import matplotlib
 
-    known = [matplotlib.colormaps["tab20"](i)[:3] for i in range(20)]
+    known = [matplotlib.colormaps["tab20"](i)[:3] for i in (*range(0, 20, 2), *range(1, 20, 2))]  # neighbours are alike
     more = [colorsys.hsv_to_rgb(0.618034 * i % 1, 0.55 + 0.4 * (i % 2), 0.9 - 0.3 * (i % 3) / 2)
             for i in range(CLASS_COLOURS - len(known))]  # fmt: skip
     return np.array(known + more, dtype=np.float32)
