@@ -114,7 +114,7 @@ class Experiment:
 
     def _write_start(self, run: Run) -> None:
         run.write_environment(str(self.learner.device))
-        plot_batch(run, self.loaders, self.datasets.target_encoder.decode)
+        plot_batch(run, self.loaders)
         if self.loaders.target.classes:
             run.write_classes(self.loaders.target.classes)
         run.write_split(self.datasets.split_rows())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from fastcli.callbacks.record import Recorder
 from fastcli.report.history import plot_history
 from fastcli.report.plots import plot_lr
-from fastcli.report.show import show_batch
+from fastcli.report.show import show_samples
 from fastcli.run.directory import Run
 
 SHOWN = 16
@@ -25,22 +24,7 @@ def plot_training(run: Run, learner: Any, monitor: str, *, lower_is_better: bool
     run.draw("lr.png", lambda path: plot_lr(steps, recorder.lrs, recorder.momenta, path))
 
 
-def plot_batch(run: Run, loaders: Any, decode: Callable[[Any], Any]) -> None:
-    """Draw plots/batch_train.png: pictures of the first training batch as the model sees them, with their labels.
-
-    `decode` gives the label of an encoded target.
-    """
-    *inputs, targets = loaders.one_batch()
-    pictures = loaders.decode(inputs[0][:SHOWN])
-    titles = [title(decode(target)) for target in targets[:SHOWN]]
-    run.draw("batch_train.png", lambda path: show_batch(pictures, titles, path))
-
-
-def title(label: Any) -> str:
-    """A decoded label in words.
-
-    >>> title("dog"), title(["sea", "sun"]), title([0.5, 2.0])
-    ('dog', 'sea, sun', '0.5, 2')
-    """
-    parts = label if isinstance(label, list) else [label]
-    return ", ".join(f"{part:.4g}" if isinstance(part, float) else str(part) for part in parts)
+def plot_batch(run: Run, loaders: Any) -> None:
+    """Draw plots/batch_train.png: the first training batch as the model sees it, with its targets on or above it."""
+    samples = loaders.samples(loaders.one_batch(), SHOWN)
+    run.draw("batch_train.png", lambda path: show_samples(samples, path))

@@ -4,9 +4,11 @@ import torch
 from matplotlib.image import imread
 
 from fastcli.report import show
+from fastcli.report.training import plot_batch
+from fastcli.run.directory import Run
 from fastcli.show import grid
 from fastcli.show.kernels import class_colours
-from fastcli.types import Image, KeyPoints, Mask, typed
+from fastcli.types import Category, Image, KeyPoints, Mask, typed
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 32, 32), (5, 4, 20, 60), (9, 2, 60, 20), (40, 1, 28, 28)])
@@ -65,3 +67,20 @@ def test_what_lies_on_a_picture_is_drawn_over_it(tmp_path):
     assert np.allclose(right, class_colours()[1] / 2, atol=0.01)
     assert dotted[height // 4 + 2, width // 4].max() > 0.2
     assert dotted[3 * height // 4, 3 * width // 4].max() == 0
+
+
+def test_the_plot_of_a_batch_shows_what_the_loaders_say(tmp_path, monkeypatch):
+    class Loaders:
+        def one_batch(self):
+            return torch.rand(20, 3, 8, 8), torch.arange(20)
+
+        def samples(self, batch, max_n):
+            return [[(typed(x, Image), None), (typed(y, Category), f"class {y}")]
+                    for x, y in zip(*batch, strict=True)][:max_n]  # fmt: skip
+
+    figures = []
+    monkeypatch.setattr(grid, "save", lambda figure, path: figures.append((figure, path)))
+    plot_batch(Run(tmp_path), Loaders())
+    figure, path = figures[0]
+    assert path == tmp_path / "plots" / "batch_train.png"
+    assert [axes.get_title() for axes in figure.axes] == [f"class {i}" for i in range(16)]
