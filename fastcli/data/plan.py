@@ -52,6 +52,8 @@ class BatchPlan:
         self.weights = None if weights is None else _checked_weights(weights, len(self.indices))
         if per_epoch is not None and (per_epoch < 1 or (self.weights is None and per_epoch > len(self.indices))):
             raise ConfigError(f"an epoch of {per_epoch} items cannot be made of {len(self.indices)}")
+        if drop_last and 0 < self.n < batch_size:
+            raise ConfigError(f"drop_last leaves nothing of {self.n} items in batches of {batch_size}")
         self.epoch = 0
         self.max_batches: int | None = None
 
@@ -79,7 +81,7 @@ class BatchPlan:
             end = starts.pop()
         elif self.join_single and len(starts) > 1 and end - starts[-1] == 1:
             starts.pop()
-        return list(zip(starts, [*starts[1:], end], strict=True))[: self.max_batches]
+        return list(zip(starts, [*starts[1:], end], strict=False))[: self.max_batches]  # no starts, no batches
 
     def _order(self, epoch: int) -> Tensor:
         if not self.shuffle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor
@@ -69,7 +70,7 @@ def _datasets(walk: _Walk, block: DataBlock, source: Any) -> Datasets:
     walk.tell(f"Items of {_short(source)}: {len(items):,}, the first is {_short(items[0])}")
     walk.step("counting the blocks and getters", lambda: (block.made_blocks(), block.all_getters()))
     for k, getter in enumerate(block.all_getters()):
-        name = "the item itself" if getter is None else getattr(getter, "__name__", repr(getter))
+        name = _name(getter)
         value = walk.step(
             f"getting the value of block {k} with {name}",
             lambda getter=getter: label_all(items[:1], getter)[0] if getter else items[0],  # type: ignore[misc]
@@ -141,6 +142,14 @@ def described(element: Any) -> str:
     kind = f"{type(element).__name__} {str(element.dtype).removeprefix('torch.')} {tuple(element.shape)}"
     plain = element.as_subclass(Tensor)
     return f"{kind}, {float(plain.min()):.4g} to {float(plain.max()):.4g}" if plain.numel() else f"{kind}, empty"
+
+
+def _name(getter: Callable[[Any], Any] | None) -> str:
+    if getter is None:
+        return "the item itself"
+    if isinstance(getter, partial):
+        return f"{_name(getter.func)}({', '.join(f'{key}={value!r}' for key, value in getter.keywords.items())})"
+    return getattr(getter, "__name__", repr(getter))
 
 
 def _short(value: Any) -> str:

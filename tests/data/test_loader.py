@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from fastcli.data.loader import Loader
-from fastcli.data.plan import class_weights
 from fastcli.data.store import Store
 from fastcli.errors import DataError
 from fastcli.transforms.batch import BatchPipeline
@@ -88,15 +87,6 @@ def test_leaving_an_epoch_early_leaves_no_thread_waiting():
     loader = make(100, batch_size=2)
     next(iter(loader))
     assert len(labels_of(loader)) == 50
-
-
-def test_balanced_sampling_shows_classes_equally_often():
-    labels = torch.tensor([0] * 90 + [1] * 10)
-    weights = class_weights("balanced", labels)
-    assert weights[labels == 0].sum() == pytest.approx(float(weights[labels == 1].sum()))
-    halfway = class_weights("weighted", labels)
-    assert halfway[labels == 0].sum() / halfway[labels == 1].sum() == pytest.approx(3.0)
-    assert class_weights("shuffle", labels) is None
 
 
 def test_names_of_a_batch():
