@@ -18,16 +18,15 @@ from torch import Generator, Tensor
 from fastcli.errors import ConfigError
 from fastcli.registry import batch_transforms
 from fastcli.transforms.boxes import Box, box_matrix, central_box, check_box_range, draw_boxes, random_boxes
-from fastcli.transforms.matrices import chance, matrix_of, uniform
+from fastcli.transforms.matrices import DIHEDRAL, chance, matrix_of, uniform
 from fastcli.transforms.transform import BatchTransform, Fraction, Interpolation, PadMode, Probability, Size, pair
 
-__all__ = ["BatchResize", "Dihedral", "Flip", "Geometric", "RandomResizedCropBatch", "Rotate", "Warp", "Zoom"]
+__all__ = ["BatchResize", "DeterministicDihedral", "DeterministicFlip", "Dihedral", "Flip", "Geometric",
+           "RandomResizedCropBatch", "Rotate", "Warp", "Zoom"]  # fmt: skip
 
-DIHEDRAL = ((1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0),
-            (-1, 0, 0, -1), (0, -1, 1, 0), (0, 1, -1, 0), (0, -1, -1, 0))  # fmt: skip
-"""The eight symmetries of a square as xx, xy, yx, yy, in fastai's order."""
 MOST_WARP = 0.7
 """Beyond this both corners of a side can meet, and the homography degenerates."""
+Tilt = Annotated[float, Field(ge=-MOST_WARP, le=MOST_WARP)]
 
 
 class Geometric(BatchTransform):
@@ -35,6 +34,10 @@ class Geometric(BatchTransform):
 
     stage: ClassVar[int] = 1
     """Where the matrix stands in the product: 0 warps, 1 affine ones, 2 crops."""
+    mirrors: ClassVar[bool] = False
+    """Whether all it does is to mirror left and right, for which no pixel needs to be mixed."""
+    fixed: ClassVar[bool] = False
+    """Whether it draws nothing, and so acts in validation too."""
     smallest: float = 1.0
     """The least part of the input's side that an output may show: what may be averaged before sampling."""
 
@@ -53,6 +56,7 @@ class Flip(Geometric):
     """Mirrors left and right with probability `p`."""
 
     p: Probability = 0.5
+    mirrors = True
 
     def draw(self, n: int, generator: Generator) -> Tensor:
         """1 for mirrored, else 0: (n, 1)."""
@@ -60,7 +64,25 @@ class Flip(Geometric):
 
     def matrix(self, params: Tensor, aspect: float) -> Tensor:
         """Diagonal matrices."""
-        return matrix_of(1 - 2 * params[:, 0], 0, 0, 0, 1, 0, 0, 0, 1)
+        return _mirror_matrix(params)
+
+
+@batch_transforms(name="deterministic_flip")
+@dataclass(frozen=True)
+class DeterministicFlip(Geometric):
+    """Shows view `n`, 0 plain and 1 mirrored, or else view i of sample i; in validation too, for test-time views."""
+
+    n: int | None = None
+    mirrors = True
+    fixed = True
+
+    def draw(self, n: int, generator: Generator) -> Tensor:
+        """1 for mirrored, else 0: (n, 1)."""
+        return _views(n, self.n, 2)
+
+    def matrix(self, params: Tensor, aspect: float) -> Tensor:
+        """Diagonal matrices."""
+        return _mirror_matrix(params)
 
 
 @batch_transforms(name="dihedral")
@@ -77,21 +99,53 @@ class Dihedral(Geometric):
 
     def matrix(self, params: Tensor, aspect: float) -> Tensor:
         """Signed permutations, corrected for the aspect."""
-        xx, xy, yx, yy = torch.tensor(DIHEDRAL, dtype=torch.float32)[params[:, 0].long()].unbind(1)
-        return matrix_of(xx, xy / aspect, 0, yx * aspect, yy, 0, 0, 0, 1)
+        return _dihedral_matrix(params, aspect)
+
+
+@batch_transforms(name="deterministic_dihedral")
+@dataclass(frozen=True)
+class DeterministicDihedral(Geometric):
+    """Shows view `n` of the eight flips and turns, or else view i of sample i; in validation too, as the flip."""
+
+    n: int | None = None
+    fixed = True
+
+    def draw(self, n: int, generator: Generator) -> Tensor:
+        """The number of the symmetry: (n, 1)."""
+        return _views(n, self.n, len(DIHEDRAL))
+
+    def matrix(self, params: Tensor, aspect: float) -> Tensor:
+        """Signed permutations, corrected for the aspect."""
+        return _dihedral_matrix(params, aspect)
+
+
+def _views(n: int, view: int | None, many: int) -> Tensor:
+    """Which of `many` views each of `n` samples shows, in turn unless one `view` is given: (n, 1)."""
+    which = torch.arange(n) if view is None else torch.full((n,), view)
+    return (which % many).float()[:, None]
+
+
+def _mirror_matrix(params: Tensor) -> Tensor:
+    return matrix_of(1 - 2 * params[:, 0], 0, 0, 0, 1, 0, 0, 0, 1)
+
+
+def _dihedral_matrix(params: Tensor, aspect: float) -> Tensor:
+    xx, xy, yx, yy = torch.tensor(DIHEDRAL, dtype=torch.float32)[params[:, 0].long()].unbind(1)
+    return matrix_of(xx, xy / aspect, 0, yx * aspect, yy, 0, 0, 0, 1)
 
 
 @batch_transforms(name="rotate")
 @dataclass(frozen=True)
 class Rotate(Geometric):
-    """Rotates about the centre by up to `max_deg` degrees either way, with probability `p`."""
+    """Rotates about the centre by up to `max_deg` degrees either way, or by `degrees`, with probability `p`."""
 
     max_deg: Annotated[float, Field(ge=0, le=180)] = 10.0
     p: Probability = 0.5
+    degrees: float | None = None
 
     def draw(self, n: int, generator: Generator) -> Tensor:
         """Degrees clockwise: (n, 1)."""
-        return chance(uniform(n, -self.max_deg, self.max_deg, generator), self.p, 0.0, generator)[:, None]
+        return chance(uniform(n, -self.max_deg, self.max_deg, generator, self.degrees), self.p, 0.0, generator)[:, None]
 
     def matrix(self, params: Tensor, aspect: float) -> Tensor:
         """Rotations in pixels, corrected for the aspect."""
@@ -103,25 +157,37 @@ class Rotate(Geometric):
 @batch_transforms(name="zoom")
 @dataclass(frozen=True)
 class Zoom(Geometric):
-    """Enlarges by `min_zoom` to `max_zoom` about a random point, with probability `p`."""
+    """Enlarges by `min_zoom` to `max_zoom`, or by `factor`, about a random point, with probability `p`.
+
+    `across` and `down` in 0..1 say where the centre lies instead.
+    """
 
     min_zoom: Annotated[float, Field(gt=0)] = 1.0
     max_zoom: Annotated[float, Field(gt=0)] = 1.1
     p: Probability = 0.5
+    factor: Annotated[float, Field(gt=0)] | None = None
+    across: Probability | None = None
+    down: Probability | None = None
 
     def __post_init__(self) -> None:
+        if self.factor is not None and self.factor <= 0:
+            raise ConfigError(f"a zoom by {self.factor:g} is not above 0")
         if not 0 < self.min_zoom <= self.max_zoom:
             raise ConfigError(f"min_zoom {self.min_zoom} must be above 0 and at most max_zoom {self.max_zoom}")
 
     @property
     def smallest(self) -> float:  # type: ignore[override]
         """The part that the largest zoom shows."""
-        return 1 / self.max_zoom
+        return 1 / max(1.0, self.max_zoom if self.factor is None else self.factor)
 
     def draw(self, n: int, generator: Generator) -> Tensor:
         """The factor, and where the centre lies across and down in 0..1: (n, 3)."""
-        factor = chance(uniform(n, self.min_zoom, self.max_zoom, generator), self.p, 1.0, generator)
-        return torch.cat([factor[:, None], torch.rand(n, 2, generator=generator)], 1)
+        factor = chance(uniform(n, self.min_zoom, self.max_zoom, generator, self.factor), self.p, 1.0, generator)
+        centre = torch.rand(n, 2, generator=generator)
+        for axis, always in enumerate((self.across, self.down)):
+            if always is not None:
+                centre[:, axis] = always
+        return torch.cat([factor[:, None], centre], 1)
 
     def matrix(self, params: Tensor, aspect: float) -> Tensor:
         """Scalings with a shift that keeps the view inside the input."""
@@ -133,19 +199,25 @@ class Zoom(Geometric):
 @batch_transforms(name="warp")
 @dataclass(frozen=True)
 class Warp(Geometric):
-    """Tilts as if seen from another place, by up to `magnitude` in x and in y, each with probability `p`."""
+    """Tilts as if seen from another place, by up to `magnitude` in x and in y, each with probability `p`.
+
+    `x` and `y` give the tilts instead.
+    """
 
     magnitude: Annotated[float, Field(ge=0, le=MOST_WARP)] = 0.2
     p: Probability = 0.5
+    x: Tilt | None = None
+    y: Tilt | None = None
     stage = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.magnitude <= MOST_WARP:
-            raise ConfigError(f"a warp of {self.magnitude:g} is not within 0..{MOST_WARP}")
+        for tilt in (self.magnitude, abs(self.x or 0.0), abs(self.y or 0.0)):
+            if not 0 <= tilt <= MOST_WARP:
+                raise ConfigError(f"a warp of {tilt:g} is not within 0..{MOST_WARP}")
 
     def draw(self, n: int, generator: Generator) -> Tensor:
         """The tilts in x and y: (n, 2)."""
-        tilts = [uniform(n, -self.magnitude, self.magnitude, generator) for _ in range(2)]
+        tilts = [uniform(n, -self.magnitude, self.magnitude, generator, always) for always in (self.x, self.y)]
         return torch.stack([chance(tilt, self.p, 0.0, generator) for tilt in tilts], 1)
 
     def matrix(self, params: Tensor, aspect: float) -> Tensor:

@@ -5,11 +5,21 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-__all__ = ["chance", "inverse", "matrix_of", "uniform"]
+__all__ = ["DIHEDRAL", "chance", "inverse", "matrix_of", "to_device", "uniform"]
+
+DIHEDRAL = ((1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (0, -1, 1, 0),
+            (-1, 0, 0, -1), (0, 1, -1, 0), (0, 1, 1, 0), (0, -1, -1, 0))  # fmt: skip
+"""The eight symmetries of a square as xx, xy, yx, yy (from output to input), in fastai's order."""
 
 
-def uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
-    """`n` numbers in low..high, float32 on the CPU."""
+def uniform(n: int, low: float, high: float, generator: Generator, always: float | None = None) -> Tensor:
+    """`n` numbers in low..high, or all of them `always`; float32 on the CPU.
+
+    >>> uniform(2, 0.0, 1.0, torch.Generator(), always=0.5)
+    tensor([0.5000, 0.5000])
+    """
+    if always is not None:
+        return torch.full((n,), float(always))
     return low + (high - low) * torch.rand(n, generator=generator)
 
 
@@ -37,3 +47,9 @@ def inverse(matrices: Tensor) -> Tensor:
     """
     a, b, c = matrices.unbind(1)
     return torch.stack([torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)], -1)
+
+
+def to_device(numbers: Tensor, device: torch.device) -> Tensor:
+    """A few numbers from the CPU on `device`, in a copy that does not stop it."""
+    pinned = numbers.contiguous().pin_memory() if device.type == "cuda" else numbers
+    return pinned.to(device, non_blocking=True)

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
+from torchvision.tv_tensors import BoundingBoxFormat, wrap
 
+from fastcli.transforms.matrices import DIHEDRAL
 from fastcli.transforms.transform import Interpolation, PadMode
 from fastcli.types import BoundingBoxes, Image, KeyPoints, Label, Mask, dispatched, register_kernel
 
-__all__ = ["canvas", "crop", "pad", "resample", "resize_to"]
+__all__ = ["canvas", "crop", "pad", "place", "resample", "resize_to", "turn"]
 
 
 @dispatched
@@ -41,6 +43,22 @@ def crop(element: Any, top: int, left: int, size: tuple[int, int]) -> Any:
 def pad(element: Any, top: int, left: int, size: tuple[int, int], mode: PadMode = "reflection") -> Any:
     """The element laid on a larger canvas of `size`, `top` and `left` pixels from its corner."""
     raise NotImplementedError(element, top, left, size, mode)
+
+
+@dispatched
+def turn(element: Any, which: int) -> Any:
+    """The element flipped or turned by the symmetry `which` of `DIHEDRAL`; a quarter turn swaps height and width."""
+    raise NotImplementedError(element, which)
+
+
+def place(element: Any, top: int, left: int, size: tuple[int, int], mode: PadMode = "zeros") -> Any:
+    """The element in a box of `size`, which on each axis lies inside its canvas (a crop) or covers it (padded)."""
+    have = canvas(element)
+    if have is None:
+        return element
+    inside = min(size[0], have[0]), min(size[1], have[1])
+    element = crop(element, max(top, 0), max(left, 0), inside)
+    return element if inside == size else pad(element, max(-top, 0), max(-left, 0), size, mode)
 
 
 @register_kernel(canvas, Image, Mask)
@@ -115,6 +133,15 @@ def _padded(length: int, before: int, wanted: int, mode: PadMode, like: Tensor) 
     return torch.minimum(index, period - index)
 
 
+@register_kernel(turn, Image, Mask)
+def _turn_pixels(element: Image | Mask, which: int) -> Any:
+    xx, xy, yx, yy = DIHEDRAL[which]
+    pixels = element.as_subclass(Tensor)
+    upright = pixels if xx else pixels.mT
+    mirrored = [axis for axis, sign in ((-1, xx + yx), (-2, xy + yy)) if sign < 0]
+    return (upright.flip(mirrored) if mirrored else upright).as_subclass(type(element))
+
+
 @register_kernel(canvas, BoundingBoxes, KeyPoints)
 def _points_canvas(element: BoundingBoxes | KeyPoints) -> tuple[int, int]:
     height, width = element.canvas_size
@@ -139,6 +166,35 @@ def _pad_points(element: Any, top: int, left: int, size: tuple[int, int], mode: 
     return functional.pad(element, [left, top, size[1] - width - left, size[0] - height - top])
 
 
+@register_kernel(turn, KeyPoints)
+def _turn_points(points: KeyPoints, which: int) -> Any:
+    size = _turned_size(points, which)
+    return wrap(_turned(points.as_subclass(Tensor), points.canvas_size, size, which), like=points, canvas_size=size)
+
+
+@register_kernel(turn, BoundingBoxes)
+def _turn_boxes(boxes: BoundingBoxes, which: int) -> Any:
+    edges = functional.convert_bounding_box_format(boxes, new_format=BoundingBoxFormat.XYXY)
+    size = _turned_size(boxes, which)
+    corners = _turned(edges.as_subclass(Tensor).view(-1, 2, 2), boxes.canvas_size, size, which)
+    turned = wrap(torch.cat([corners.amin(1), corners.amax(1)], 1), like=edges, canvas_size=size)
+    return functional.convert_bounding_box_format(turned, new_format=boxes.format)
+
+
+def _turned_size(element: Any, which: int) -> tuple[int, int]:
+    height, width = element.canvas_size
+    return (height, width) if DIHEDRAL[which][0] else (width, height)
+
+
+def _turned(points: Tensor, source: tuple[int, int], size: tuple[int, int], which: int) -> Tensor:
+    """Points (…, 2) on a canvas `source` where the symmetry puts them on one of `size`."""
+    if which == 0:
+        return points
+    xx, xy, yx, yy = DIHEDRAL[which]
+    x, y = points[..., 0] - source[1] / 2, points[..., 1] - source[0] / 2
+    return torch.stack([xx * x + yx * y + size[1] / 2, xy * x + yy * y + size[0] / 2], -1)
+
+
 @register_kernel(canvas, Label)
 def _label_canvas(label: Label) -> None:
     return None
@@ -147,5 +203,6 @@ def _label_canvas(label: Label) -> None:
 @register_kernel(resize_to, Label)
 @register_kernel(crop, Label)
 @register_kernel(pad, Label)
+@register_kernel(turn, Label)
 def _label_unchanged(label: Label, *args: Any, **kwargs: Any) -> Label:
     return label

@@ -13,7 +13,16 @@ from torchvision.transforms.v2 import functional
 from fastcli.errors import ConfigError
 from fastcli.registry import batch_transforms
 from fastcli.transforms.boxes import random_boxes
-from fastcli.transforms.geometry import Dihedral, Flip, RandomResizedCropBatch, Rotate, Warp, Zoom
+from fastcli.transforms.geometry import (
+    DeterministicDihedral,
+    DeterministicFlip,
+    Dihedral,
+    Flip,
+    RandomResizedCropBatch,
+    Rotate,
+    Warp,
+    Zoom,
+)
 from fastcli.transforms.matrices import inverse
 from fastcli.transforms.warp import View, sampling_grid, warp_by
 from fastcli.types import Image, typed
@@ -35,6 +44,47 @@ def smooth(height, width):
 def seen(image, matrices, size=None, **options):
     source = tuple(image.shape[-2:])
     return warp_by(image, View(matrices, source, size or source, **options))
+
+
+FASTAI_DIHEDRAL = [[1, 0, 0, 1], [-1, 0, 0, 1], [1, 0, 0, -1], [0, -1, 1, 0],
+                   [-1, 0, 0, -1], [0, 1, -1, 0], [0, 1, 1, 0], [0, -1, -1, 0]]  # fmt: skip
+"""What `dihedral_mat(draw=i)` of fastai 2.8.12 gives, without the zeros of the third row and column."""
+
+
+def test_matrices_equal_fastais():
+    """fastai 2.8.12: rotate_mat(draw=30), zoom_mat(draw=1.3, draw_x=.2, draw_y=.7), flip_mat, dihedral_mat."""
+    degrees = Rotate(p=1.0, degrees=30.0)
+    rotation = degrees.matrix(degrees.draw(1, seeded()), 1.0).flatten()
+    assert rotation.tolist() == pytest.approx([0.866025, 0.5, 0, -0.5, 0.866025, 0, 0, 0, 1], abs=1e-6)
+    zoom = Zoom(p=1.0, factor=1.3, across=0.2, down=0.7)
+    scaling = zoom.matrix(zoom.draw(1, seeded()), 1.0).flatten()
+    assert scaling.tolist() == pytest.approx([0.769231, 0, -0.138462, 0, 0.769231, 0.092308, 0, 0, 1], abs=1e-6)
+    assert Flip().matrix(torch.ones(1, 1), 1.0).flatten().tolist() == [-1, 0, 0, 0, 1, 0, 0, 0, 1]
+    symmetries = Dihedral().matrix(torch.arange(8.0)[:, None], 1.0)
+    assert symmetries[:, :2, :2].flatten(1).tolist() == FASTAI_DIHEDRAL
+
+
+def test_constants_take_the_place_of_draws():
+    n = 400
+    assert Rotate(p=0.5, degrees=30.0).draw(n, seeded()).unique().tolist() == [0, 30]
+    factors, across, down = Zoom(p=0.5, factor=2.0, down=0.25).draw(n, seeded()).unbind(1)
+    assert factors.unique().tolist() == [1, 2]
+    assert len(across.unique()) > 100
+    assert down.unique().tolist() == [0.25]
+    assert Zoom(factor=2.0).smallest == 0.5
+    x, y = Warp(p=1.0, x=0.1).draw(n, seeded()).unbind(1)
+    assert x.unique().tolist() == pytest.approx([0.1])
+    assert len(y.unique()) > 100
+
+
+def test_deterministic_views_are_one_or_each_in_turn():
+    assert DeterministicFlip().draw(5, seeded())[:, 0].tolist() == [0, 1, 0, 1, 0]
+    assert DeterministicFlip(3).draw(2, seeded())[:, 0].tolist() == [1, 1]
+    assert DeterministicDihedral().draw(10, seeded())[:, 0].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 0, 1]
+    assert DeterministicDihedral(5).draw(2, seeded())[:, 0].tolist() == [5, 5]
+    for random, fixed in ((Flip(), DeterministicFlip()), (Dihedral(), DeterministicDihedral())):
+        params = fixed.draw(8, seeded())
+        assert torch.equal(random.matrix(params, 1.5), fixed.matrix(params, 1.5))
 
 
 @pytest.mark.parametrize("shape", [(60, 60), (48, 80)])
@@ -63,8 +113,8 @@ def test_zoom_equals_torchvision():
 def test_dihedral_gives_the_eight_symmetries_in_fastais_order():
     image = smooth(24, 24)
     plain, across, down = image.as_subclass(torch.Tensor), (-1,), (-2,)
-    expected = [plain, plain.flip(across), plain.flip(down), plain.mT, plain.flip(across + down),
-                plain.mT.flip(down), plain.mT.flip(across), plain.mT.flip(across + down)]  # fmt: skip
+    expected = [plain, plain.flip(across), plain.flip(down), plain.mT.flip(down), plain.flip(across + down),
+                plain.mT.flip(across), plain.mT, plain.mT.flip(across + down)]  # fmt: skip
     matrices = Dihedral().matrix(torch.arange(8.0)[:, None], 1.0)
     ours = seen(typed(plain.expand(8, 3, 24, 24), Image), matrices)
     assert (ours - torch.cat(expected)).abs().max() < 1e-4
@@ -72,7 +122,7 @@ def test_dihedral_gives_the_eight_symmetries_in_fastais_order():
 
 def test_a_quarter_turn_of_an_oblong_keeps_its_aspect():
     image = smooth(40, 80)
-    turned = seen(image, Dihedral().matrix(torch.tensor([[3.0]]), 2.0))
+    turned = seen(image, Dihedral().matrix(torch.tensor([[6.0]]), 2.0))
     assert (turned[..., 20:60] - image[..., 20:60].transpose(-1, -2)).abs().max() < 1e-4
 
 
@@ -200,6 +250,9 @@ def test_probabilities_and_ranges():
         ("warp", {"magnitude": 0.8}),
         ("zoom", {"min_zoom": 2, "max_zoom": 1}),
         ("rotate", {"p": 1.5}),
+        ("zoom", {"factor": 0}),
+        ("zoom", {"across": 2}),
+        ("warp", {"x": -0.8}),
         ("random_resized_crop", {"size": 224, "ratio": [2, 1]}),
         ("random_resized_crop", {}),
         ("flip", {"probability": 0.5}),
@@ -208,3 +261,23 @@ def test_probabilities_and_ranges():
 def test_wrong_parameters_are_refused(name, params):
     with pytest.raises(ConfigError):
         batch_transforms.build(name, **params)
+
+
+def test_random_resized_crop_draws_a_box_for_each_sample():
+    """fastai's RandomResizedCropGPU draws one crop for the whole batch."""
+    crop = RandomResizedCropBatch(16, 0.2)
+    assert len(crop.matrix(crop.draw(32, seeded()), 1.0).unique(dim=0)) == 32
+
+
+def test_a_degenerate_warp_leaves_the_rest_of_the_batch_warped():
+    """fastai shows the whole batch unwarped if one depth in it is zero."""
+    size = (4, 4)
+    # Depth 1 + 4/3 x is zero where the first column of pixels looks, at x = -3/4.
+    degenerate = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [4 / 3, 0.0, 1.0]])
+    usual = Warp().matrix(torch.tensor([[0.2, -0.1]]), 1.0)[0]
+    images = typed(smooth(*size).expand(2, 3, *size).contiguous(), Image)
+    both = seen(images, torch.stack([degenerate, usual]))
+    alone = seen(typed(images[1:], Image), usual[None])
+    assert torch.equal(both[1:], alone)
+    assert (both[1] - images[1]).abs().max() > 0.01
+    assert both.isfinite().all()
