@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Generator, Tensor
 from fastcli.errors import ConfigError
 from fastcli.registry import batch_transforms
 from fastcli.transforms.boxes import WHOLE, box_matrix, pixel_box
+from fastcli.transforms.elements import plain, shown
 from fastcli.transforms.geometry import (
     BatchResize,
     Dihedral,
@@ -22,15 +24,15 @@ from fastcli.transforms.geometry import (
     Warp,
     Zoom,
 )
-from fastcli.transforms.lighting import Brightness, Contrast, Lighting
+from fastcli.transforms.lighting import Brightness, Contrast, Lighting, draw_curves, light
+from fastcli.transforms.matrices import to_device
 from fastcli.transforms.normalize import Normalize
+from fastcli.transforms.pixels import PixelTransform
 from fastcli.transforms.transform import BatchTransform, Fraction, Interpolation, PadMode, Probability, Size
 from fastcli.transforms.warp import View, warp_by
-from fastcli.types import Image, Mask
+from fastcli.types import Image, Mask, TVTensor, kernel_of, typed
 
 __all__ = ["BatchPipeline", "BatchTransform", "aug_transforms"]
-
-LOGIT_EPS = 1e-7
 
 
 @batch_transforms
@@ -72,8 +74,22 @@ def aug_transforms(
     return [*made, BatchResize(size, mode, pad_mode)]
 
 
+@dataclass(frozen=True)
+class Look:
+    """How one batch is seen: what was drawn for it, with the numbers that the device needs already there."""
+
+    view: View | None = None
+    """The one resampling, or None where there is none."""
+    curves: Tensor | None = None
+    """Each sample's line in logit space, as `draw_curves` gives it."""
+    pixels: tuple[tuple[PixelTransform, Tensor], ...] = ()
+    """What changes pixels one by one, and its parameters, which stay on the CPU."""
+    noise: int = 0
+    """The seed of what is drawn on the device."""
+
+
 class BatchPipeline:
-    """What is done to a collated batch on its device: geometry, lighting and normalisation.
+    """What is done to a collated batch on its device: geometry, lighting, colours, normalisation and erasing.
 
     All geometric transforms become one matrix per sample and one resampling; validation sees the crop's central
     box, scaled with antialiasing. Lists among `transforms` (from `aug_transforms`) are flattened.
@@ -87,9 +103,10 @@ class BatchPipeline:
         self.transforms = [t for made in transforms for t in ([made] if isinstance(made, BatchTransform) else made)]
         self.normalize = normalize
         for transform in self.transforms:
-            if not isinstance(transform, Geometric | Lighting):
-                raise TypeError(f"{transform!r} is neither a Geometric nor a Lighting transform")
+            if not isinstance(transform, Geometric | Lighting | PixelTransform):
+                raise TypeError(f"{transform!r} is neither a Geometric nor a Lighting nor a PixelTransform")
         self._lighting = [t for t in self.transforms if isinstance(t, Lighting)]
+        self._pixels = [t for t in self.transforms if isinstance(t, PixelTransform)]
         geometric = sorted((t for t in self.transforms if isinstance(t, Geometric)), key=lambda t: t.stage)
         self._geometric = [t for t in geometric if not isinstance(t, BatchResize)]
         self._reading = next((t for t in geometric if isinstance(t, BatchResize)), BatchResize())
@@ -104,81 +121,120 @@ class BatchPipeline:
 
     @torch.no_grad()
     def __call__(self, elements: Sequence[Any], generator: Generator, train: bool = False) -> tuple[Tensor, ...]:
-        """The typed elements (n, …) of a batch, as plain tensors: images float32 and normalised, masks int64.
+        """The typed elements (n, …) of a batch as plain tensors.
 
-        All elements of a sample get the same draw of the CPU `generator`, which is used in training only. Raises
-        TypeError for a type that has no kernel of `warp_by`, if there is something to resample.
+        Images are float32 and normalised, masks int64 (n, h, w), points float32 in [-1, 1] and boxes float32 in pixels
+        of the output. All elements of a sample get the same draw of the CPU `generator`, which is used in training
+        only. Raises TypeError for a type that has no kernel of `warp_by`, if there is something to resample.
         """
-        view, curve = None, None
+        look, size = Look(), None
         pixels = next((element for element in elements if isinstance(element, Image | Mask)), None)
         if pixels is not None:
-            view, curve = self._look(pixels, generator) if train else (self._valid_view(pixels), None)
-        seen = elements if view is None else [warp_by(element, view) for element in elements]
-        return tuple(self._finish(before, after, curve) for before, after in zip(elements, seen, strict=True))
+            look = self._look(pixels, generator) if train else Look(self._valid_view(pixels, generator))
+            size = self.output_size((pixels.shape[-2], pixels.shape[-1]))
+        seen = elements if look.view is None else [warp_by(element, look.view) for element in elements]
+        return tuple(self._finish(*pair, look, size) for pair in zip(elements, seen, strict=True))
 
     def decode(self, images: Tensor) -> Tensor:
         """Float images in 0..1 for showing, from what the model sees."""
         images = images.float()
         return (self.normalize.decode(images) if self.normalize else images).clamp(0, 1)
 
-    def _look(self, pixels: Tensor, generator: Generator) -> tuple[View | None, Tensor | None]:
-        """The view of each training sample, and its line in logit space (n, 2) as scale and shift."""
-        if not self._geometric and not self._lighting:
-            return self._valid_view(pixels), None
-        (height, width), n = pixels.shape[-2:], len(pixels)
-        matrices, curve = self._matrices(n, width / height, generator), self._curve(n, generator)
-        # One small copy that does not stop the device.
-        numbers = _to_device(torch.cat([matrices.flatten(1), curve], 1), pixels.device)
-        view = self._train_view(numbers[:, :9].view(n, 3, 3), (height, width))
-        return view, numbers[:, 9:] if self._lighting else None
+    def decode_element(self, element: type[TVTensor], tensor: Tensor, size: tuple[int, int] | None = None) -> Any:
+        """What this pipeline gave for a type, of one sample or a batch, as that type again, to be drawn.
 
-    def _matrices(self, n: int, aspect: float, generator: Generator) -> Tensor:
+        Images come in 0..1, points and boxes in pixels of a picture of `size`, which only they need.
+        """
+        if issubclass(element, Image):
+            return typed(self.decode(tensor), element)
+        return shown(typed(tensor, element), size)
+
+    def _look(self, pixels: Tensor, generator: Generator) -> Look:
+        """What is drawn for a training batch."""
+        n, (height, width) = len(pixels), pixels.shape[-2:]
+        curves = None
+        if not self._geometric and not self._lighting:
+            view = self._valid_view(pixels, generator)
+        else:
+            drawn = self._matrices(n, width / height, generator), self._curve(n, generator)
+            # One small copy that does not stop the device.
+            numbers = to_device(torch.cat([drawn[0].flatten(1), drawn[1]], 1), pixels.device)
+            view = self._train_view(numbers[:, :9].view(n, 3, 3), (height, width))
+            curves = numbers[:, 9:] if self._lighting else None
+        if not self._pixels:
+            return Look(view, curves)
+        params = tuple((transform, transform.draw(n, generator)) for transform in self._pixels)
+        return Look(view, curves, params, torch.randint(2**62, (1,), generator=generator).tolist()[0])
+
+    def _matrices(self, n: int, aspect: float, generator: Generator, fixed: bool = False) -> Tensor:
+        """The geometric transforms, or only those that draw nothing, as one matrix per sample."""
         matrices = torch.eye(3).expand(n, 3, 3)
         for transform in self._geometric:
-            matrices = matrices @ transform.matrix(transform.draw(n, generator), aspect)
+            if transform.fixed or not fixed:
+                matrices = matrices @ transform.matrix(transform.draw(n, generator), aspect)
         return matrices
 
     def _curve(self, n: int, generator: Generator) -> Tensor:
-        scale, shift = torch.ones(n), torch.zeros(n)
-        for transform in self._lighting:
-            factor, offset = transform.curve(transform.draw(n, generator))
-            scale, shift = scale * factor, shift * factor + offset
-        return torch.stack([scale, shift], 1)
+        return draw_curves(self._lighting, n, generator)
 
     def _train_view(self, matrices: Tensor, source: tuple[int, int]) -> View | None:
-        size, mode, pad_mode = self.output_size(source), self._reading.mode, self._reading.pad_mode
-        if all(isinstance(transform, Flip) for transform in self._geometric):
+        size = self.output_size(source)
+        if all(transform.mirrors for transform in self._geometric):
             mirrors = bool(self._geometric)
-            return View(matrices, source, size, WHOLE, mirrors, mode=mode) if mirrors or size != source else None
+            view = View(matrices, source, size, WHOLE, mirrors, mode=self._reading.mode)
+            return view if mirrors or size != source else None
         smallest = math.prod(transform.smallest for transform in self._geometric)
-        # Bilinear sampling reads two pixels a side, so that up to a ratio of 2 none is left out.
-        shrink = min(source[0] / size[0], source[1] / size[1]) * smallest / 2
-        return View(matrices, source, size, shrink=max(1.0, shrink), mode=mode, pad_mode=pad_mode)
+        return self._sampled(matrices, source, smallest)
 
-    def _valid_view(self, pixels: Tensor) -> View | None:
+    def _sampled(self, matrices: Tensor, source: tuple[int, int], smallest: float) -> View:
+        size = self.output_size(source)
+        # Bilinear sampling reads two pixels a side, so that up to a ratio of 2 none is left out.
+        shrink = max(1.0, min(source[0] / size[0], source[1] / size[1]) * smallest / 2)
+        return View(matrices, source, size, shrink=shrink, mode=self._reading.mode, pad_mode=self._reading.pad_mode)
+
+    def _valid_view(self, pixels: Tensor, generator: Generator) -> View | None:
         source = (pixels.shape[-2], pixels.shape[-1])
         size, aspect = self.output_size(source), source[1] / source[0]
         boxes = [box for transform in self._geometric if (box := transform.valid_box(aspect)) is not None]
+        fixed = [transform for transform in self._geometric if transform.fixed]
         box = boxes[-1] if boxes else WHOLE
-        if box == WHOLE and size == source:
+        if box == WHOLE and size == source and not fixed:
             return None
         top, left, height, width = pixel_box(box, source)
         box = top / source[0], left / source[1], height / source[0], width / source[1]
-        matrix = box_matrix(torch.tensor([box])).expand(len(pixels), 3, 3)
-        return View(_to_device(matrix, pixels.device), source, size, box, mode=self._reading.mode)
+        matrices = box_matrix(torch.tensor([box])).expand(len(pixels), 3, 3)
+        if fixed:
+            matrices = self._matrices(len(pixels), aspect, generator, fixed=True) @ matrices
+        matrices, mirrors = to_device(matrices, pixels.device), all(transform.mirrors for transform in fixed)
+        if not mirrors:
+            return self._sampled(matrices, source, min(box[2:]))
+        return View(matrices, source, size, box, bool(fixed), mode=self._reading.mode)
 
-    def _finish(self, before: Any, after: Any, curve: Tensor | None) -> Tensor:
-        """A seen element as a plain tensor: images lit and normalised, everything else as it is."""
-        plain: Tensor = after.as_subclass(Tensor)
+    def _finish(self, before: Any, after: Any, look: Look, size: tuple[int, int] | None) -> Tensor:
+        """A seen element as a plain tensor: images lit and normalised, other types by their kernel of `plain`."""
         if not isinstance(before, Image):
-            return plain
+            plain_tensor: Tensor = kernel_of(plain, type(before))(after, size)
+            return plain_tensor
+        pixels = after.as_subclass(Tensor)
         peak = 255.0 if before.dtype == torch.uint8 else 1.0
         # What follows works in place; float pixels may still be the caller's own, or a view of them.
-        images = plain.float() if not before.is_floating_point() else plain.float().clone()
-        if curve is not None:
-            images.mul_(1 / peak).logit_(LOGIT_EPS).mul_(curve[:, 0, None, None, None])
-            images.add_(curve[:, 1, None, None, None]).sigmoid_()
-            peak = 1.0
+        images = pixels.float() if not before.is_floating_point() else pixels.float().clone()
+        if look.curves is not None:
+            images, peak = light(images, look.curves, peak), 1.0
+        if not look.pixels:
+            return self._normalized(images, peak)
+        noise = Generator(images.device).manual_seed(look.noise)
+        for transform, params in look.pixels:
+            if not transform.normalized:
+                images, peak = transform.apply(images.mul_(1 / peak), params, noise), 1.0
+        images = self._normalized(images, peak)
+        for transform, params in look.pixels:
+            if transform.normalized:
+                images = transform.apply(images, params, noise)
+        return images
+
+    def _normalized(self, images: Tensor, peak: float) -> Tensor:
+        """Images in 0..`peak` as the model sees them; works in place."""
         if self.normalize is None:
             return images if peak == 1 else images.mul_(1 / peak)
         return _scale_channels(images, *self.normalize.line(images.shape[1], images.device, peak))
@@ -201,8 +257,3 @@ def _one_size(transforms: Sequence[BatchTransform]) -> tuple[int, int] | None:
     if len(sizes) > 1:
         raise ConfigError(f"batch transforms give several sizes: {', '.join(f'{h} x {w}' for h, w in sizes)}")
     return sizes[0] if sizes else None
-
-
-def _to_device(numbers: Tensor, device: torch.device) -> Tensor:
-    pinned = numbers.contiguous().pin_memory() if device.type == "cuda" else numbers
-    return pinned.to(device, non_blocking=True)

@@ -56,7 +56,7 @@ class ItemTransform:
 
 
 class BatchTransform:
-    """Works on a collated batch, on its device: base of `Geometric` and `Lighting`, which the pipeline composes."""
+    """Works on a collated batch, on its device: base of `Geometric`, `Lighting` and `PixelTransform`."""
 
     def draw(self, n: int, generator: Generator) -> Tensor:
         """Parameters for `n` samples, (n, k) float32 on the CPU: every device gets the same numbers."""

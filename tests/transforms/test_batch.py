@@ -13,8 +13,9 @@ from fastcli.errors import ConfigError
 from fastcli.registry import batch_transforms
 from fastcli.transforms.batch import BatchPipeline, aug_transforms
 from fastcli.transforms.geometry import BatchResize, Dihedral, Flip, RandomResizedCropBatch, Rotate, Warp, Zoom
-from fastcli.transforms.lighting import Brightness, Contrast
+from fastcli.transforms.lighting import Brightness, Contrast, Saturation
 from fastcli.transforms.normalize import IMAGENET, Normalize
+from fastcli.transforms.pixels import Hue, RandomErasing
 from fastcli.transforms.transform import BatchTransform
 from fastcli.types import BoundingBoxes, Category, Image, ImageBW, KeyPoints, Mask, TVTensor, typed
 
@@ -126,6 +127,17 @@ def test_nothing_depends_on_the_numbers_on_the_device(train, transforms):
     assert boxes.shape == (4, 5, 4)
 
 
+COLOURFUL = [Saturation(p=1.0), Hue(p=1.0), RandomErasing(p=1.0, max_count=2)]
+
+
+def test_colours_and_erasing_do_not_stop_the_device():
+    pipeline = BatchPipeline([aug_transforms(size=24, min_scale=0.5), *COLOURFUL], IMAGENET)
+    with Watch() as watch:
+        pipeline((photos(), labels()), seeded(), train=True)
+    assert watch.seen.count("grid_sampler_2d") == 1
+    assert not STOPS & set(watch.seen)
+
+
 def test_presizing_from_460_to_224_samples_once_and_crops_each_image():
     pipeline = BatchPipeline(
         aug_transforms(size=224, min_scale=0.75, max_rotate=0, max_warp=0, max_zoom=1, max_lighting=0)
@@ -214,6 +226,7 @@ def test_mask_points_and_boxes_follow_the_image():
             pipeline = BatchPipeline(transforms)
             images, masks, points, boxes = pipeline(elements, seeded(), train=train)
             height, width = images.shape[-2:]
+            points = pipeline.decode_element(KeyPoints, points, (height, width)).as_subclass(torch.Tensor)
             assert masks.dtype == torch.int64
             assert sorted(masks.unique().tolist()) == [0, 1]
             y, x = torch.arange(height) + 0.5, torch.arange(width) + 0.5
