@@ -28,7 +28,7 @@ from fastcli.learner.learner import Learner, own_random_state
 from fastcli.learner.probe import Choice, choose_precision
 from fastcli.losses import default_loss
 from fastcli.metrics import Metric, default_metrics
-from fastcli.models.create import architecture_config, component_of, create_model
+from fastcli.models.create import component_of, create_model, input_config_of
 from fastcli.models.finetune import InputConfig
 from fastcli.registry import REGISTRIES
 from fastcli.training import Experiment
@@ -77,7 +77,7 @@ class _Builder:
     @cached_property
     def _architecture(self) -> InputConfig | None:
         """What pictures the timm architecture was trained on; None for other models."""
-        return architecture_config(self.config.model.name)
+        return input_config_of(self.config.model.name, self.config.model.params)
 
     # Data.
 
@@ -179,7 +179,7 @@ class _Builder:
             checked = REGISTRIES["model"].check(component, **params)
             self.parts.resolved["model"] = {
                 "name": chosen.name,
-                **{k: checked[k] for k in checked if k != "architecture"},
+                **{k: checked[k] for k in checked if k != "architecture" or component == chosen.name},
             }
             return create_model(chosen.name, inputs, n_out, **chosen.params)
         except ConfigError as error:

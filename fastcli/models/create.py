@@ -181,11 +181,6 @@ def input_config_of(name: str, params: Mapping[str, Any], channels: int = 3) -> 
         return input_config(known_architecture(architecture), channels)
 
 
-def architecture_config(name: str, channels: int = 3) -> InputConfig | None:
-    """What pictures the model `name` was trained on, where its parameters are the defaults."""
-    return input_config_of(name, {}, channels)
-
-
 def layer_groups(model: nn.Module) -> list[list[nn.Parameter]]:
     """The model's own groups of parameters, input first; one group for a model that names none."""
     own = getattr(model, "layer_groups", None)
