@@ -23,7 +23,7 @@ def names(root: Path, **options: Any) -> list[str]:
     return [path.relative_to(root).as_posix() for path in image_files(root, **options)]
 
 
-def test_images_are_listed_by_relative_path_whatever_the_disk_says(
+def test_fastai_lists_in_the_order_of_os_walk_and_ours_is_the_same_on_every_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = ["B/z.JPG", "a/1.png", "a/10.png", "a/2.png", "a.png", "ö ü/猫.jpeg"]

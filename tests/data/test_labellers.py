@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fastcli.data.items import Row
-from fastcli.data.labellers import column, grandparent, is_cat, label_all, parent, regex
+from fastcli.data.labellers import column, grandparent, is_cat, label_all, mask_file, parent, regex
 from fastcli.errors import ConfigError, DataError
 from fastcli.registry import labellers
 
@@ -95,3 +95,26 @@ def test_they_are_registered_for_yaml() -> None:
         labellers.check("regex")
     with pytest.raises(ConfigError, match="on"):
         labellers.check("regex", pattern="(a)", on="nmae")
+
+
+def test_masks_stand_beside_their_images(tmp_path: Path) -> None:
+    for name in ("images/a/1.jpg", "masks/a/1.png", "images/masks/1_P.png", "images/a/masks/1_P.png", "x/a/0_mask.gif"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    image = tmp_path / "images" / "a" / "1.jpg"
+    assert mask_file(image, suffix="_P.png") == str(tmp_path / "images" / "masks" / "1_P.png")
+    assert Path(mask_file(image, folder="../masks", suffix="_P.png")).samefile(
+        tmp_path / "images" / "masks" / "1_P.png"
+    )
+    assert mask_file(image, folder="./masks", suffix="_P.png") == str(tmp_path / "images" / "a" / "masks" / "1_P.png")
+    assert mask_file(image, images="images") == str(tmp_path / "masks" / "a" / "1.png")
+    assert mask_file(tmp_path / "images" / "a" / "0-left.jpg", folder="x", images="images", pattern="(.*)-",
+                     suffix="_mask.gif") == str(tmp_path / "x" / "a" / "0_mask.gif")  # fmt: skip
+    with pytest.raises(DataError, match=r"the mask .*masks/1.png of .*1.jpg does not exist\nhint: set folder, suffix"):
+        mask_file(image)
+    with pytest.raises(DataError, match="no folder 'pictures' above"):
+        mask_file(image, images="pictures")
+
+
+def test_mask_files_of_a_configuration() -> None:
+    assert labellers.keys_of("mask_file") == ["folder", "suffix", "images", "pattern"]

@@ -2,11 +2,13 @@ import pytest
 import torch
 
 from fastcli.data.loader import Loader
+from fastcli.data.plan import Batch
 from fastcli.data.store import Store
 from fastcli.errors import DataError
 from fastcli.transforms.batch import BatchPipeline
-from fastcli.transforms.item import ItemPipeline
-from fastcli.types import Category, typed
+from fastcli.transforms.item import ItemPipeline, Resize
+from fastcli.transforms.transform import ItemTransform
+from fastcli.types import Category, Image, Mask, typed
 
 
 def make(n=10, *, batch_size=4, train=True, load=None, skip_bad=False, item_transforms=(), **kwargs):
@@ -71,8 +73,6 @@ def test_a_bad_picture_is_left_out_with_its_label():
 
 
 def test_pictures_of_several_sizes_are_cut_anew_each_epoch():
-    from fastcli.transforms.item import Resize
-
     pixels = torch.arange(4 * 40, dtype=torch.uint8).view(1, 4, 40).expand(3, 4, 40).contiguous()
     loader = make(6, load=lambda i: pixels, item_transforms=[Resize(4)])
     first = torch.cat([x for x, _ in loader])
@@ -92,3 +92,69 @@ def test_leaving_an_epoch_early_leaves_no_thread_waiting():
 def test_names_of_a_batch():
     loader = make(name_of=lambda i: f"{i}.png", train=False)
     assert loader.names(loader.plan(0)[2]) == ["8.png", "9.png"]
+
+
+def test_two_stores_leave_out_each_others_bad_pictures():
+    def load_without(bad):
+        def load(i):
+            if i == bad:
+                raise DataError(f"{i}.png is truncated")
+            return torch.full((3, 4, 4), i, dtype=torch.uint8)
+
+        return load
+
+    stores = [Store(load_without(bad), 8, uniform=True, skip_bad=True) for bad in (2, 5)]
+    loader = Loader([*stores, typed(torch.arange(8), Category)], range(8), items=ItemPipeline(),
+                    batches=BatchPipeline(), batch_size=4)  # fmt: skip
+    for _ in range(2):
+        parts = list(loader)
+        assert torch.cat([y for *_, y in parts]).tolist() == [0, 1, 3, 4, 6, 7]
+        for first, second, labels in parts:
+            assert torch.equal(first, second)
+            torch.testing.assert_close(first[:, 0, 0, 0] * 255, labels.float())
+
+
+def test_a_picture_and_a_mask_of_other_size_are_told():
+    pictures = Store(lambda i: torch.zeros(3, 4, 6, dtype=torch.uint8), 4, uniform=True)
+    masks = Store(lambda i: torch.zeros(1, 4, 5, dtype=torch.uint8), 4, uniform=True, element=Mask)
+    loader = Loader([pictures, masks], range(4), items=ItemPipeline(), batches=BatchPipeline(),
+                    name_of=lambda i: f"{i}.png")  # fmt: skip
+    with pytest.raises(DataError, match=r"0.png is 6 x 4 pixels, its mask is 5 x 4\nhint: give both one size"):
+        next(iter(loader))
+
+
+def test_views_of_several_sizes_name_two_files():
+    class Widen(ItemTransform):
+        random = True
+
+        def draw(self, n, generator):
+            return torch.arange(n)
+
+        def finish(self, element, row):
+            return element[..., : 2 + int(row)]
+
+    loader = make(4, item_transforms=[Widen()], name_of=lambda i: f"{i}.png", shuffle=False)
+    loader.stores[0].name_of = lambda i: f"{i}.png"
+    with pytest.raises(DataError, match=r"1.png is 3 x 4 pixels, 0.png is 2 x 4\nhint: "):
+        next(iter(loader))
+
+
+def test_an_item_that_is_drawn_twice_has_two_views():
+    pixels = torch.arange(40, dtype=torch.uint8).view(1, 1, 40).expand(3, 4, 40).contiguous()
+    loader = make(2, load=lambda i: pixels, item_transforms=[Resize(4)])
+    x, _ = loader.load(Batch(0, 0, (1, 1, 1, 1, 1, 1)))
+    assert len({tuple(p.flatten().tolist()) for p in x}) > 1
+
+
+def test_a_store_remembers_the_size_of_what_was_opened():
+    items = ItemPipeline([Resize(4, method="squish")])
+    picture = typed(torch.zeros(3, 8, 6, dtype=torch.uint8), Image)
+    store = Store(lambda i: picture[:, : 8 - i], 3, uniform=True, prepare=lambda x: items.prepare(typed(x, Image)))
+    assert store.take([1])[0].shape == (3, 4, 4)
+    assert (store.canvas(1), store.canvas(2)) == ((7, 6), (6, 6))
+
+
+def test_partial_epochs_and_given_weights():
+    loader = make(10, weights=[0.0] * 9 + [1.0], per_epoch=3)
+    assert labels_of(loader) == [[90, 90, 90]]
+    assert loader.n == 3

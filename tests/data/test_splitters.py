@@ -7,13 +7,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from fastcli.data.items import Row
 from fastcli.data.split_file import split_rows
-from fastcli.data.splitters import column, file, grandparent, group, guess_layout, index, random, stratified
+from fastcli.data.splitters import (
+    by_flags,
+    by_function,
+    column,
+    end,
+    file,
+    grandparent,
+    group,
+    guess_layout,
+    index,
+    random,
+    stratified,
+    subset,
+)
 from fastcli.errors import ConfigError, DataError
 from fastcli.registry import splitters
 from fastcli.run.directory import Run
@@ -242,3 +256,35 @@ def test_they_are_registered_for_yaml() -> None:
     assert set(splitters) >= {"random", "stratified", "grandparent", "column", "file", "index", "group"}
     with pytest.raises(ConfigError, match="no parameter 'valid'"):
         splitters.check("random", valid=0.2)
+
+
+def test_fastai_random_splitter_seeds_torch_globally_and_ours_does_not() -> None:
+    before = torch.random.get_rng_state()
+    random(ITEMS, LABELS, seed=42)
+    subset(ITEMS, LABELS, train_pct=0.3, seed=42)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_end_of_the_list_validates() -> None:
+    assert end(ITEMS, LABELS, valid_pct=0.1) == (list(range(45)), [45, 46, 47, 48, 49])
+    assert end(ITEMS, LABELS, valid_pct=0.1, last=False) == (list(range(5, 50)), [0, 1, 2, 3, 4])
+    with pytest.raises(DataError, match="leaves nothing for validation"):
+        end(ITEMS[:3], LABELS, valid_pct=0.1)
+
+
+def test_a_subset_is_drawn_for_both_sides() -> None:
+    train, valid = subset(ITEMS, LABELS, train_pct=0.3, valid_pct=0.1, seed=1)
+    assert (len(train), len(valid)) == (15, 5)
+    assert not set(train) & set(valid)
+    assert valid == random(ITEMS, LABELS, valid_pct=0.1, seed=1)[1]
+    with pytest.raises(ConfigError, match="more than the whole"):
+        subset(ITEMS, LABELS, train_pct=0.9, valid_pct=0.2)
+
+
+def test_flags_and_functions_split() -> None:
+    is_dog = [label == "dog" for label in LABELS]
+    train, valid = by_flags(is_dog)(ITEMS, LABELS)
+    assert valid == [i for i, dog in enumerate(is_dog) if dog]
+    assert by_function(lambda path: path.parent.name == "dog")(ITEMS, LABELS) == (train, valid)
+    with pytest.raises(DataError, match="2 flags for 50 items"):
+        by_flags([True, False])(ITEMS, LABELS)
