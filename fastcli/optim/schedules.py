@@ -11,8 +11,13 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
+from typing import Literal, TypeAlias
 
 from fastcli.errors import ConfigError
+
+Shape: TypeAlias = Literal["constant", "linear", "cosine", "exponential", "polynomial"]
+NEAR = 1e-9
+"""Progress this close to a boundary is at it: a third of a fit is not always found at 1/3."""
 
 
 class Schedule:
@@ -82,6 +87,21 @@ def polynomial(start: float, end: float, power: float) -> Schedule:
     return Schedule(lambda progress: start + progress**power * (end - start), text)
 
 
+def shaped(shape: Shape, start: float, end: float | None = None, power: float = 2.0) -> Schedule:
+    """The schedule of this name. Raises ConfigError where `end` is missing, or given to a constant.
+
+    >>> shaped("linear", 0, 10), shaped("constant", 3)
+    (linear(0, 10), constant(3))
+    """
+    if (end is None) != (shape == "constant"):
+        raise ConfigError(f"a {shape} schedule from {start:g} to {end}", hint="all but a constant one need an end")
+    if end is None:
+        return constant(start)
+    if shape == "polynomial":
+        return polynomial(start, end, power)
+    return {"linear": linear, "cosine": cosine, "exponential": exponential}[shape](start, end)
+
+
 def combine(pcts: Sequence[float], schedules: Sequence[Schedule]) -> Schedule:
     """One schedule after another, each over its share of the progress. Raises ConfigError unless shares sum to 1.
 
@@ -98,9 +118,9 @@ def combine(pcts: Sequence[float], schedules: Sequence[Schedule]) -> Schedule:
     starts = [0.0, *accumulate(pct for pct, _ in kept)][:-1]
 
     def formula(progress: float) -> float:
-        index = max(bisect_right(starts, progress) - 1, 0)
+        index = max(bisect_right(starts, progress + NEAR) - 1, 0)
         pct, schedule = kept[index]
-        return schedule((progress - starts[index]) / pct)
+        return schedule(max(progress - starts[index], 0.0) / pct)
 
     return Schedule(formula, f"combine({list(pcts)}, {list(schedules)})")
 
@@ -134,3 +154,23 @@ def flat_cosine(lr: float, div_final: float = 1e5, pct_start: float = 0.75) -> S
     """
     schedule = combine([pct_start, 1 - pct_start], [constant(lr), cosine(lr, lr / div_final)])
     return Schedule(schedule, f"flat_cosine({lr:g}, div_final={div_final:g}, pct_start={pct_start:g})")
+
+
+def warmup_cosine(lr: float, warmup: float = 0.1, div: float = 100.0, div_final: float = 1e5) -> Schedule:
+    """A straight line from lr/div to `lr` during the share `warmup`, then a cosine down to lr/div_final.
+
+    >>> warmup_cosine(0.1)(0), warmup_cosine(0.1)(0.1), round(warmup_cosine(0.1)(1), 9)
+    (0.001, 0.1, 1e-06)
+    """
+    schedule = combine([warmup, 1 - warmup], [linear(lr / div, lr), cosine(lr, lr / div_final)])
+    return Schedule(schedule, f"warmup_cosine({lr:g}, warmup={warmup:g}, div={div:g}, div_final={div_final:g})")
+
+
+def restarts(lr: float, lengths: Sequence[float]) -> Schedule:
+    """A cosine from `lr` to 0 again and again, each as long as `lengths` say (SGDR, arXiv:1608.03983).
+
+    >>> restarts(0.1, [1, 3])(0), restarts(0.1, [1, 3])(0.25), restarts(0.1, [1, 3])(1)
+    (0.1, 0.1, 0.0)
+    """
+    schedule = combine([length / sum(lengths) for length in lengths], [cosine(lr, 0)] * len(lengths))
+    return Schedule(schedule, f"restarts({lr:g}, {list(lengths)})")

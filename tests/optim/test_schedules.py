@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,9 @@ from fastcli.optim.schedules import (
     linear,
     one_cycle,
     polynomial,
+    restarts,
+    shaped,
+    warmup_cosine,
 )
 
 PROGRESS = st.floats(0, 1)
@@ -76,6 +80,56 @@ def test_flat_cosine_is_flat_then_falls():
     assert [schedule(p) for p in (0, 0.5, 0.7499)] == [0.1, 0.1, 0.1]
     assert schedule(0.875) == pytest.approx((0.1 + 1e-6) / 2)
     assert schedule(1) == pytest.approx(1e-6)
+
+
+def test_a_boundary_belongs_to_the_next_schedule_however_it_is_rounded():
+    """0.1 + 0.2 is more than 3/10 in floating point, and 1/49·49 less than 1."""
+    assert combine([0.1, 0.2, 0.7], [constant(1), constant(2), linear(3, 4)])(3 / 10) == pytest.approx(3)
+    for n in range(1, 60):
+        schedule = restarts(1.0, [1] * n)
+        assert [schedule(i / n) for i in range(n)] == pytest.approx([1.0] * n)
+
+
+def torch_rates(make, steps):
+    """The rates of one of torch's schedulers, step by step, for a rate of 1."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler, rates = make(optimizer), []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+def test_warmup_and_cosine_are_torchs():
+    def make(optimizer):
+        line = torch.optim.lr_scheduler.LinearLR(optimizer, 0.01, 1.0, total_iters=5)
+        fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 45, eta_min=1e-5)
+        return torch.optim.lr_scheduler.SequentialLR(optimizer, [line, fall], [5])
+
+    schedule = warmup_cosine(1.0, warmup=0.1, div=100, div_final=1e5)
+    assert [schedule(i / 50) for i in range(50)] == pytest.approx(torch_rates(make, 50), abs=1e-5)
+    assert warmup_cosine(1.0, warmup=0)(0) == 1
+
+
+@pytest.mark.parametrize("mult", [1, 2])
+def test_restarts_are_torchs(mult):
+    def make(optimizer):
+        return torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 10, mult)
+
+    lengths = [10 * mult**k for k in range(3)]
+    rates = torch_rates(make, sum(lengths))
+    assert [restarts(1.0, lengths)(i / sum(lengths)) for i in range(sum(lengths))] == pytest.approx(rates, abs=1e-5)
+
+
+def test_a_shape_by_name():
+    assert repr(shaped("polynomial", 0, 1, 3)) == "polynomial(0, 1, 3)"
+    assert [shaped(name, 1, 2)(0) for name in ("linear", "cosine", "exponential")] == [1, 1, 1]
+    assert shaped("constant", 2)(0.5) == 2
+    with pytest.raises(ConfigError, match="all but a constant one need an end"):
+        shaped("linear", 1)
+    with pytest.raises(ConfigError, match="all but a constant one need an end"):
+        shaped("constant", 1, 2)
 
 
 def test_an_exponential_needs_one_sign():
