@@ -14,7 +14,7 @@ from pydantic import Field
 
 from fastcli.callbacks.schedule import Schedule, Scheduler
 from fastcli.optim.groups import spread
-from fastcli.optim.schedules import combined_cosine, cosine, flat_cosine, one_cycle
+from fastcli.optim.schedules import combined_cosine, constant, flat_cosine, one_cycle, restarts, warmup_cosine
 from fastcli.registry import recipes
 
 Positive = Annotated[float, Field(gt=0)]
@@ -36,7 +36,7 @@ def per_layer(
 @recipes
 def fit(learner: Any, /, epochs: Count = 1, lr: Rate = 1e-3) -> None:
     """Trains at a constant learning rate."""
-    learner.fit(epochs, callbacks=[Scheduler({"lr": per_layer(learner, lr, lambda rate: lambda progress: rate)})])
+    learner.fit(epochs, callbacks=[Scheduler({"lr": per_layer(learner, lr, constant)})])
 
 
 @recipes
@@ -52,12 +52,12 @@ def fit_one_cycle(
 ) -> None:
     """Trains with one cycle: lr rises from lr/div to lr, then falls to lr/div_final, both along cosines (Smith, 2018).
 
-    Momentum runs the other way, from the first value to the second and on to the third.
+    Momentum runs the other way, from the first value to the second and on to the third, if the optimizer has one.
     """
     shape = partial(one_cycle, div=div, div_final=div_final, pct_start=pct_start)
     schedules: dict[str, Schedule | list[Schedule]] = {"lr": per_layer(learner, lr, shape)}
     schedules["momentum"] = combined_cosine(pct_start, *momentum)
-    learner.fit(epochs, callbacks=[Scheduler(schedules)])
+    learner.fit(epochs, callbacks=[Scheduler(schedules, optional=["momentum"])])
 
 
 @recipes
@@ -98,20 +98,23 @@ def fit_flat_cos(
 
 
 @recipes
+def fit_cosine(
+    learner: Any,
+    /,
+    epochs: Count = 1,
+    lr: Rate = 1e-3,
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1,
+    div: Positive = 100.0,
+    div_final: Positive = 1e5,
+) -> None:
+    """Trains with a rate that rises from lr/div in a line during the share `warmup`, then falls along a cosine."""
+    shape = partial(warmup_cosine, warmup=warmup, div=div, div_final=div_final)
+    learner.fit(epochs, callbacks=[Scheduler({"lr": per_layer(learner, lr, shape)})])
+
+
+@recipes
 def fit_sgdr(learner: Any, /, cycles: Count = 1, cycle_len: Count = 1, lr: Rate = 1e-3, cycle_mult: Count = 2) -> None:
     """Trains in `cycles` cosine cycles with warm restarts, each `cycle_mult` times as long (arXiv:1608.03983)."""
     lengths = [cycle_len * cycle_mult**k for k in range(cycles)]
-    shape = partial(_restarts, lengths=lengths)
+    shape = partial(restarts, lengths=lengths)
     learner.fit(sum(lengths), callbacks=[Scheduler({"lr": per_layer(learner, lr, shape)})])
-
-
-def _restarts(rate: float, lengths: Sequence[int]) -> Schedule:
-    def schedule(progress: float) -> float:
-        done = progress * sum(lengths)
-        for length in lengths:
-            if done < length:
-                return cosine(rate, 0.0)(done / length)
-            done -= length
-        return 0.0
-
-    return schedule

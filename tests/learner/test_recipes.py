@@ -6,7 +6,8 @@ from torch import nn
 
 from fastcli.callbacks.record import Recorder
 from fastcli.learner.learner import Learner
-from fastcli.learner.recipes import fine_tune, fit, fit_flat_cos, fit_one_cycle, fit_sgdr
+from fastcli.learner.recipes import fine_tune, fit, fit_cosine, fit_flat_cos, fit_one_cycle, fit_sgdr
+from fastcli.optim.algorithms import sgd
 
 
 class Net(nn.Module):
@@ -23,11 +24,11 @@ class Net(nn.Module):
         return self.head(self.b(self.a(x)))
 
 
-def make(n=40):
+def make(n=40, **options):
     x = torch.randn(n, 4, generator=torch.Generator().manual_seed(0))
     y = (x.sum(1) > 0).long()
     batches = list(zip(x.split(4), y.split(4), strict=True))
-    return Learner((batches, batches[:1]), Net(), nn.CrossEntropyLoss())
+    return Learner((batches, batches[:1]), Net(), nn.CrossEntropyLoss(), **options)
 
 
 def cosine(start, end, p):
@@ -105,4 +106,27 @@ def test_flat_cosine_and_warm_restarts():
     assert len(rates) == 30
     assert rates[:10] == pytest.approx([cosine(0.1, 0, i / 10) for i in range(10)])
     assert rates[10:] == pytest.approx([cosine(0.1, 0, i / 20) for i in range(20)])
-    fit_sgdr(make(), cycles=2, cycle_mult=1, lr=0.1)  # fastai divides by zero here
+
+
+def test_sgdr_with_cycle_mult_1_has_equal_cycles_where_fastai_divides_by_zero():
+    learner = make()
+    fit_sgdr(learner, cycles=3, cycle_len=2, cycle_mult=1, lr=0.1)
+    rates = [row[-1] for row in learner.callback(Recorder).lrs]
+    assert len(rates) == 60
+    assert rates == pytest.approx([cosine(0.1, 0, i / 20) for i in range(20)] * 3)
+
+
+def test_warmup_then_cosine_and_each_layer_its_own_peak():
+    learner = make()
+    fit_cosine(learner, epochs=2, lr=(1e-3, 1e-1), warmup=0.25, div=10, div_final=1e3)
+    rates = learner.callback(Recorder).lrs
+    wanted = [0.01 + 0.09 * i / 5 if i < 5 else cosine(0.1, 1e-4, (i - 5) / 15) for i in range(20)]
+    assert [row[-1] for row in rates] == pytest.approx(wanted)
+    assert [row[0] for row in rates] == pytest.approx([rate / 100 for rate in wanted])
+    assert learner.callback(Recorder).momenta == [0.9] * 20
+
+
+def test_one_cycle_leaves_an_optimizer_without_momentum_without_it():
+    learner = make(optimizer=sgd)
+    fit_one_cycle(learner, epochs=1, lr=0.1)
+    assert learner.callback(Recorder).momenta == [None] * 10
