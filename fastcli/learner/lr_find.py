@@ -40,8 +40,8 @@ def lr_find(
 ) -> LRFind:
     """Train `steps` batches with a rate rising exponentially, then put model, optimizer and random state back.
 
-    The optimizer, the layer groups and the callbacks (precision, layout) are those of training. Raises FastcliError
-    when fewer than a dozen steps gave a finite loss.
+    The optimizer, the layer groups and the callbacks (precision, layout) are those of training, but for the callbacks
+    that schedule, stop, save or write. Raises FastcliError when fewer than a dozen steps gave a finite loss.
     """
     kept_model, kept = copy.deepcopy(learner.model.state_dict()), _snapshot(learner)
     epochs = math.ceil(steps / max(1, len(learner.train_loader)))
@@ -54,7 +54,7 @@ def lr_find(
         learner.model.load_state_dict(kept_model)
         vars(learner).update(kept)
     found = search.found
-    found.suggestions = suggest(found.lrs, found.smoothed)
+    found.suggestions = suggest(found.lrs, found.smoothed, skip=steps // 10)
     return found
 
 
@@ -62,7 +62,7 @@ def _snapshot(learner: Any) -> dict[str, Any]:
     names = ("optimizer", "history", "scores", "global_epoch", "global_step", "epoch", "epochs", "step", "iteration")
     kept = {name: getattr(learner, name) for name in names} | {"callbacks": list(learner.callbacks)}
     kept["history"] = list(learner.history)
-    learner.callbacks = [Recorder() if isinstance(c, Recorder) else c for c in learner.callbacks]
+    learner.callbacks = [Recorder() if isinstance(c, Recorder) else c for c in learner.callbacks if c.in_search]
     return kept
 
 
@@ -102,12 +102,12 @@ class _Search(Callback):
         raise CancelValidate
 
 
-def suggest(lrs: Sequence[float], smoothed: Sequence[float]) -> dict[str, float]:
-    """The suggested rates by name, from a curve without its first tenth and its last five steps.
+def suggest(lrs: Sequence[float], smoothed: Sequence[float], skip: int | None = None) -> dict[str, float]:
+    """The suggested rates by name, from a curve without its first `skip` steps (null: a tenth) and its last five.
 
     Raises FastcliError when too little of the curve is finite.
     """
-    skip = len(lrs) // 10
+    skip = len(lrs) // 10 if skip is None else skip
     rate, loss = np.array(lrs[skip:-SKIP_END]), np.array(smoothed[skip:-SKIP_END])
     finite = int(np.argmin(np.isfinite(loss))) if not np.isfinite(loss).all() else len(loss)
     rate, loss = rate[:finite], loss[:finite]
@@ -120,7 +120,7 @@ def suggest(lrs: Sequence[float], smoothed: Sequence[float]) -> dict[str, float]
 
 
 def valley(lrs: Curve, losses: Curve) -> float:
-    """The rate two thirds down the longest descent of the curve (ESRI's reading, in fastai)."""
+    """The rate in the middle of the longest descent of the curve (ESRI's reading, in fastai)."""
     start, end = longest_descent(losses)
     section = (end - start) / 3
     return float(lrs[start + int(section) + int(section / 2)])
