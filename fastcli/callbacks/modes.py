@@ -1,0 +1,89 @@
+"""FreezeBatchNorm and McDropout: modules that are in another mode than the rest of the model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from fastcli.data.seeding import derive_seed
+from fastcli.errors import ConfigError
+from fastcli.events import Callback
+from fastcli.registry import callbacks
+
+
+@callbacks(name="freeze_batch_norm")
+class FreezeBatchNorm(Callback):
+    """Trains with the statistics that every batch norm has; with `weights` its scale and shift stay as well.
+
+    Batch norms of frozen layers keep theirs without this.
+    """
+
+    def __init__(self, weights: bool = False) -> None:
+        self.weights = weights
+        self._frozen: list[nn.Parameter] = []
+
+    def before_fit(self, learner: Any) -> None:
+        if self.weights:
+            found = [p for module in _batch_norms(learner.model) for p in module.parameters(recurse=False)]
+            self._frozen = [parameter for parameter in found if parameter.requires_grad]
+            for parameter in self._frozen:
+                parameter.requires_grad_(False)
+
+    def before_train(self, learner: Any) -> None:
+        for module in _batch_norms(learner.model):
+            module.eval()
+
+    def cleanup_fit(self, learner: Any) -> None:
+        for parameter in self._frozen:
+            parameter.requires_grad_(True)
+        self._frozen = []
+
+
+def _batch_norms(model: nn.Module) -> list[nn.Module]:
+    return [module for module in model.modules() if hasattr(module, "running_mean")]
+
+
+@callbacks(name="mc_dropout")
+class McDropout(Callback):
+    """Validates with dropout switched on: the outputs are means over `passes` (arXiv:1506.02142).
+
+    `deviations` holds the standard deviation over the passes of every output of the last validation, (n, n_out).
+    """
+
+    key = 5
+    in_search = False
+
+    def __init__(self, passes: Annotated[int, Field(ge=1)] = 10) -> None:
+        self.passes = passes
+        self._deviations: list[Tensor] = []
+
+    @property
+    def deviations(self) -> Tensor:
+        """How much the outputs differed from pass to pass, on the CPU."""
+        return torch.cat(self._deviations)
+
+    def before_validate(self, learner: Any) -> None:
+        self._deviations.clear()
+        dropouts = [module for module in learner.model.modules() if "dropout" in type(module).__name__.lower()]
+        if not dropouts:
+            raise ConfigError("mc_dropout needs a model with dropout, and this one has none")
+        for module in dropouts:
+            module.train()
+
+    def before_batch(self, learner: Any) -> None:
+        if not learner.training:
+            torch.manual_seed(derive_seed(learner.seed, learner.global_epoch, learner.batch_index, self.key))
+
+    def after_predict(self, learner: Any) -> None:
+        if learner.training:
+            return
+        more = [learner.model(*learner.inputs) for _ in range(self.passes - 1)]
+        outputs = torch.stack([learner.prediction, *more]).float()
+        learner.prediction = outputs.mean(0)
+        self._deviations.append(outputs.std(0, correction=0).cpu())
+
+    def after_validate(self, learner: Any) -> None:
+        learner.model.eval()
