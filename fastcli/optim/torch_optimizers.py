@@ -10,10 +10,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import NonNegativeFloat
+from pydantic import AfterValidator, NonNegativeFloat
 from torch import Tensor
 
 from fastcli.errors import ConfigError, did_you_mean
@@ -82,11 +82,31 @@ for _name in NAMES:
     register(getattr(torch.optim, _name))
 
 
+def _timm_infos() -> dict[str, Any]:
+    """What timm says of its optimizers that the loop can run, by name."""
+    from timm import optim
+
+    names: Any = optim.list_optimizers()  # type: ignore[attr-defined]
+    infos = {name: optim.get_optimizer_info(name) for name in names}  # type: ignore[attr-defined]
+    # Those of other packages have no class yet; those of second order want a backward pass of their own.
+    return {name: i for name, i in infos.items() if not isinstance(i.opt_class, str) and not i.second_order}
+
+
+def _known(algorithm: str) -> str:
+    known = _timm_infos()
+    if algorithm not in known:
+        raise ConfigError(f"timm has no optimizer {algorithm!r} to train with", hint=did_you_mean(algorithm, known))
+    return algorithm
+
+
+Algorithm = Annotated[str, AfterValidator(_known)]
+
+
 @optimizers(name="timm")
 def timm_optimizer(
     params: Any,
     /,
-    algorithm: str,
+    algorithm: Algorithm,
     lr: NonNegativeFloat = 1e-3,
     momentum: Fraction | None = None,
     beta2: Fraction | None = None,
@@ -110,18 +130,12 @@ def timm_optimizer(
 
 
 def _of_timm(algorithm: str) -> tuple[Callable[..., torch.optim.Optimizer], dict[str, Any]]:
-    """What makes timm's optimizer of this name, and its parameters with their defaults. Raises ConfigError."""
+    """What makes timm's optimizer of this name, and its parameters with their defaults."""
     from timm import optim
 
-    # Those of other packages have no class yet; those of second order want a backward pass of their own.
-    names: Any = optim.list_optimizers()  # type: ignore[attr-defined]
-    infos = {name: optim.get_optimizer_info(name) for name in names}  # type: ignore[attr-defined]
-    known = [name for name, info in infos.items() if not isinstance(info.opt_class, str) and not info.second_order]
-    if algorithm not in known:
-        raise ConfigError(f"timm has no optimizer {algorithm!r} to train with", hint=did_you_mean(algorithm, known))
-    make: Callable[..., Any] = optim.get_optimizer_class(algorithm)  # type: ignore[attr-defined]
+    make: Callable[..., Any] = optim.get_optimizer_class(_known(algorithm))  # type: ignore[attr-defined]
     parameters = {name: parameter.default for name, parameter in inspect.signature(make).parameters.items()}
-    if infos[algorithm].has_momentum:  # timm's factory says 0.9, its classes mostly 0
+    if _timm_infos()[algorithm].has_momentum:  # timm's factory says 0.9, its classes mostly 0
         return partial(make, momentum=0.9), parameters
     return make, parameters
 

@@ -159,6 +159,11 @@ def test_what_timm_has_not_is_told(numbers, message):
         optimizers.build("timm", [nn.Parameter(torch.zeros(1))], **numbers)
 
 
+def test_a_name_that_timm_has_not_is_told_before_there_is_a_model():
+    with pytest.raises(ConfigError, match="did you mean 'adan'"):
+        optimizers.check("timm", algorithm="adann")
+
+
 def test_a_class_of_a_plugin_gets_plain_numbers_by_one_call():
     optimizer = with_plain_numbers(torch.optim.NAdam([nn.Parameter(torch.zeros(1))], betas=(0.7, 0.8)))
     assert (optimizer.defaults["momentum"], optimizer.param_groups[0]["beta2"]) == (0.7, 0.8)
