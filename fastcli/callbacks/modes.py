@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from fastcli.data.seeding import derive_seed
+from fastcli.data.seeding import derive_seed, seed_device
 from fastcli.errors import ConfigError
 from fastcli.events import Callback
 from fastcli.registry import callbacks
@@ -75,7 +75,7 @@ class McDropout(Callback):
 
     def before_batch(self, learner: Any) -> None:
         if not learner.training:
-            torch.manual_seed(derive_seed(learner.seed, learner.global_epoch, learner.batch_index, self.key))
+            seed_device(learner.device, derive_seed(learner.seed, learner.global_epoch, learner.batch_index, self.key))
 
     def after_predict(self, learner: Any) -> None:
         if learner.training:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fastcli.callbacks.record import Recorder
 from fastcli.callbacks.timing import Timer
-from fastcli.data.seeding import derive_seed
+from fastcli.data.seeding import derive_seed, seed_device
 from fastcli.events import Callback, Cancel, handlers
 from fastcli.learner.phases import phase, wider
 from fastcli.metrics import Metric
@@ -107,7 +107,7 @@ class Learner:
     @phase("train")
     def _train(self) -> None:
         for self.batch_index, batch in enumerate(self._batches(self.train_loader)):
-            torch.manual_seed(derive_seed(self.seed, self.global_epoch, self.batch_index, 2))
+            seed_device(self.device, derive_seed(self.seed, self.global_epoch, self.batch_index, 2))
             self._take(batch)
             self._batch()
             self.iteration += 1
