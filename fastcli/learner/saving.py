@@ -21,7 +21,7 @@ from fastcli.run.files import make_directory
 from fastcli.run.nested import join_tensors, split_tensors
 from fastcli.run.pair import read_words, write_tensors
 
-__all__ = ["load", "save"]
+__all__ = ["load", "read_header", "save", "write"]
 
 SUFFIX = ".safetensors"
 PREFIX = "optimizer/"
@@ -36,8 +36,7 @@ def save(learner: Any, path: str | Path, with_optimizer: bool = True) -> Path:
 
     Raises FastcliError, with an older file intact, where it cannot be written.
     """
-    target, tensors = _file(path), dict(learner.model.state_dict())
-    header: dict[str, Any] = {"format": FORMAT}
+    tensors, header = dict(learner.model.state_dict()), {}
     if with_optimizer and learner.optimizer is not None:
         state: dict[str, Tensor] = {}
         header["optimizer"] = {
@@ -46,8 +45,14 @@ def save(learner: Any, path: str | Path, with_optimizer: bool = True) -> Path:
             "state": split_tensors(learner.optimizer.state_dict(), "state", state),
         }
         tensors |= {PREFIX + name: tensor for name, tensor in state.items()}
+    return write(path, tensors, header)
+
+
+def write(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
+    """The file with these tensors, and `header` in JSON before them; `.safetensors` is added to `path`."""
+    target = _file(path)
     make_directory(target.parent)
-    write_tensors(target, tensors, {HEADER: json.dumps(header)})
+    write_tensors(target, tensors, {HEADER: json.dumps({"format": FORMAT, **header})})
     return target
 
 
@@ -58,9 +63,8 @@ def load(learner: Any, path: str | Path, with_optimizer: bool | None = None, *, 
     `with_optimizer` false, the optimizer starts anew. Returns the model's tensors that the file does not have: none
     when `strict`. Raises FastcliError that names what does not fit, with the learner as it was.
     """
-    source = _existing(path)
+    source, header = read_header(path)
     found = read_weights(source)
-    header = _header(source)
     weights = {name: tensor for name, tensor in found.items() if not name.startswith(PREFIX)} if header else found
     saved = header.get("optimizer") if with_optimizer is not False else None
     if with_optimizer and saved is None:
@@ -141,15 +145,19 @@ def _first_difference(saved: Sequence[Sequence[str]], own: Sequence[Sequence[str
     return different or f"groups of {[len(g) for g in saved]} tensors, not {[len(g) for g in own]}"
 
 
-def _header(source: Path) -> dict[str, Any]:
-    """What the file says of itself; empty for a plain state dict. Raises FastcliError for one of a newer fastcli."""
+def read_header(path: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The file at `path`, with or without its suffix, and its header; an empty one for a plain state dict.
+
+    Raises FastcliError where there is no file, and for one of a newer fastcli.
+    """
+    source = _existing(path)
     if source.suffix != SUFFIX:
-        return {}
+        return source, {}
     header: dict[str, Any] = json.loads(read_words(source).get(HEADER, "{}"))
     if header.get("format", FORMAT) != FORMAT:
         raise FastcliError(f"{source} is of format {header['format']}, and this fastcli reads {FORMAT}",
                            hint="install a newer one")  # fmt: skip
-    return header
+    return source, header
 
 
 def _file(path: str | Path) -> Path:

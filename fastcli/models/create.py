@@ -99,9 +99,13 @@ def vision_model(
     pool: nn.Module | None = None
     if n_maps is not None and (custom_head is not None or concat_pool):
         pool = AdaptiveConcatPool2d() if custom_head is None else nn.Identity()
-    if custom_head is None:
-        custom_head = mlp_head(n_features if pool is None else 2 * n_features, n_out, **head)
-    return FineTuneModel(body, custom_head, pool=pool, channels=inputs.channels, weights=report)
+    if custom_head is not None:
+        return FineTuneModel(body, custom_head, pool=pool, channels=inputs.channels, weights=report)
+    usual_head = mlp_head(n_features if pool is None else 2 * n_features, n_out, **head)
+    model = FineTuneModel(body, usual_head, pool=pool, channels=inputs.channels, weights=report)
+    params = {"architecture": architecture, "concat_pool": concat_pool, "drop_path": drop_path, **head}
+    vars(model)["made_of"] = _description("vision_model", inputs, n_out, params)
+    return model
 
 
 @models
@@ -132,13 +136,34 @@ def create_model(name: str, inputs: InputInfo, n_out: int, /, **params: Any) -> 
 
     Lazy layers get their sizes from one picture like `inputs`. Raises ConfigError for unknown names and parameters.
     """
+    given = params
     with _key_of(params):
         component, params = component_of(name, params)
         model: nn.Module = models.build(component, inputs, n_out, **params)
+    vars(model)["made_of"] = _description(name, inputs, n_out, given)
     if any(nn.parameter.is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
         with evaluating(model):
             model(torch.zeros(1, inputs.channels, *inputs.size))
     return model
+
+
+def remake(made_of: Mapping[str, Any]) -> nn.Module:
+    """The model that `made_of` describes, which `create_model` and `vision_model` leave on what they make.
+
+    It has random weights. Raises ConfigError where its name is not registered.
+    """
+    inputs = InputInfo(made_of["inputs"]["channels"], tuple(made_of["inputs"]["size"]))
+    if made_of["name"] == "vision_model":
+        return vision_model(n_out=made_of["n_out"], inputs=inputs, pretrained=False, **made_of["params"])
+    return create_model(made_of["name"], inputs, made_of["n_out"], **made_of["params"])
+
+
+def _description(name: str, inputs: InputInfo, n_out: int, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model was made of, but for the weights that it began with."""
+    component = component_of(name, {})[0] if name != "vision_model" else name
+    begins = {"pretrained": False} if component in models and "pretrained" in models.keys_of(component) else {}
+    params = dict(params) | begins
+    return {"name": name, "inputs": vars(inputs), "n_out": n_out, "params": params}
 
 
 @contextlib.contextmanager
