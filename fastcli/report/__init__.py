@@ -6,6 +6,7 @@ no state shared between figures, so that it works in any thread, in a notebook a
 - `style`: the one look of all figures: type, colours, axes, labels in any script
 - `plots`: history, learning rate and momentum, the learning-rate search
 - `show`: pictures of data
+- `interpret`: where a model is wrong, by `confusion` (the matrix), `classes` (the figures of each), `worst` (pictures)
 - `card`: the README of a run
 
 Rejected: pyplot (global figures, a window system), legends where a label beside the line says the same, seaborn or
