@@ -246,19 +246,6 @@ class Learner:
             self.valid_loader = kept
         return dict(self.scores)
 
-    def predictions(self, loader: Any = None) -> tuple[Tensor, Any]:
-        """Logits (n, n_out) and targets (n, …) of `loader`'s items, or else of the validation split, on the CPU."""
-        loader = self.valid_loader if loader is None else loader
-        logits, targets = [], []
-        self.model.eval()
-        with torch.no_grad():
-            for batch in self._batches(loader):
-                self._take(batch)
-                with self.forward_context:
-                    logits.append(self.model(*self.inputs).float().cpu())
-                targets.append(self.targets.cpu())
-        return torch.cat(logits), torch.cat(targets)
-
 
 def _pair(loaders: Any) -> tuple[Any, Any]:
     if hasattr(loaders, "train") and hasattr(loaders, "valid"):

@@ -10,6 +10,7 @@ from fastcli.callbacks.mix import CutMix, MixUp
 from fastcli.callbacks.smoothing import LabelSmoothing
 from fastcli.errors import ConfigError
 from fastcli.events import Callback
+from fastcli.learner.inference import predictions
 from fastcli.learner.learner import Learner
 from fastcli.losses import CrossEntropy
 from fastcli.optim.algorithms import sgd
@@ -83,7 +84,9 @@ def test_validation_is_as_without():
     x, y = images()
     assert torch.equal(torch.cat([seen.inputs for seen in watch.valid]), x)
     assert torch.equal(torch.cat([seen.targets for seen in watch.valid]), y)
-    assert learner.history[0]["valid_loss"] == pytest.approx(F.cross_entropy(learner.predictions()[0], y).item())
+    assert learner.history[0]["valid_loss"] == pytest.approx(
+        F.cross_entropy(predictions(learner, activate=False).scores, y).item()
+    )
 
 
 def test_the_data_itself_is_not_written_to():

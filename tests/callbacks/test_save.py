@@ -8,6 +8,7 @@ from fastcli.callbacks.ema import EMA
 from fastcli.callbacks.save import CSVLogger, GatherPredictions, SaveModel
 from fastcli.errors import ConfigError
 from fastcli.events import Callback
+from fastcli.learner.inference import predictions
 from fastcli.learner.learner import Learner
 from fastcli.optim.algorithms import sgd
 from fastcli.run.pair import read_tensors
@@ -123,7 +124,7 @@ def test_predictions_of_the_last_validation_are_gathered(tmp_path):
     gather = GatherPredictions(inputs=True, losses=True, file="predictions.safetensors")
     learner = make(tmp_path, [gather])
     learner.fit(2)
-    logits, targets = learner.predictions()
+    logits, targets = predictions(learner, activate=False)[:2]
     x = torch.cat([x for x, _ in learner.valid_loader])
     torch.testing.assert_close(gather.gathered["predictions"], logits)
     assert torch.equal(gather.gathered["targets"], targets)

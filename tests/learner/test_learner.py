@@ -12,6 +12,7 @@ from fastcli.events import (
     CancelTrain,
     CancelValidate,
 )
+from fastcli.learner.inference import predictions
 from fastcli.learner.learner import Learner
 
 
@@ -205,6 +206,6 @@ def test_frozen_body_is_in_eval_and_keeps_its_statistics():
 
 def test_predictions_come_in_order():
     learner = make()
-    logits, targets = learner.predictions()
+    logits, targets = predictions(learner, activate=False)[:2]
     assert logits.shape == (16, 2)
     assert torch.equal(targets, torch.cat([y for _, y in data()[1]]))
