@@ -74,11 +74,9 @@ class OpenImage(Encoder):
         """The picture of a file, a Pillow image or an array; raises DataError naming a file that cannot be decoded."""
         if isinstance(value, np.ndarray):
             value = Pillow.fromarray(value)
-        return (
-            from_pillow(value, self.mode)
-            if isinstance(value, Pillow.Image)
-            else open_image(item_path(value), mode=self.mode)
-        )
+        if isinstance(value, Pillow.Image):
+            return from_pillow(value, self.mode)
+        return open_image(item_path(value), mode=self.mode)
 
     def info(self, values: Sequence[Any]) -> TargetInfo:
         """Kind `image`: what is predicted has as many channels."""

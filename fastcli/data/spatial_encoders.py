@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -119,7 +120,8 @@ class PointsEncoder(AnnotationEncoder):
     def setup(self, values: Sequence[Any]) -> None:
         """Take the number of points from the first value unless it was given."""
         if self.count is None and len(values):
-            self.count = len(numbers_of(values[0])) // 2
+            with contextlib.suppress(TypeError, ValueError):  # what is no number is told with its file later
+                self.count = len(numbers_of(values[0])) // 2
 
     def encode(self, value: Any) -> Tensor:
         """The points, float32 (count, 2), x first, in pixels of the opened picture."""

@@ -88,6 +88,10 @@ def test_points_of_different_counts_name_two_files():
         encoder.encode_each([[1, 2], [1, 2, 3, 4]], PATHS[:2])
     with pytest.raises(DataError, match=r"0.png: the target \['a', 2\] is not a number"):
         encoder.encode_each([["a", 2]], PATHS[:1])
+    encoder = PointsEncoder()
+    encoder.setup([["a", 2]])
+    with pytest.raises(DataError, match="is not a number"):
+        encoder.encode_each([["a", 2]], PATHS[:1])
     with pytest.raises(ConfigError, match="points and boxes need a picture"):
         encoder.lay(torch.zeros(1, 2), None)
 
