@@ -103,6 +103,7 @@ class _Builder:
             )
         if target.classes:
             self.parts.resolved["data.classes"] = list(target.classes)
+            self.parts.resolved["data.target"].pop("codes", None)  # a mask's other way to say the same
         self._check_sizes(datasets)
         return datasets
 

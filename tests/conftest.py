@@ -17,12 +17,13 @@ def draw_shapes(folder: Path, n: int = 40, size: int = 32, seed: int = 0) -> Non
     """`images/i.png`, `masks/i_mask.png` (0 ground, 1 disc, 2 square) and `labels.csv` with what is on each picture.
 
     The columns are image, shapes (a list of words), x and y (of the disc's centre in pixels, or the square's), area
-    (a share), stars (1 to 5, by the area) and is_valid.
+    (a share), stars (1 to 5, by the area), is_valid
+    and tenths (of the picture that are covered).
     """
     random = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     (folder / "masks").mkdir()
-    rows = ["image,shapes,x,y,area,stars,is_valid"]
+    rows = ["image,shapes,x,y,area,stars,is_valid,tenths"]
     down, across = np.mgrid[:size, :size]
     for i in range(n):
         pixels = random.integers(0, 60, (size, size, 3)).astype(np.uint8)
@@ -42,9 +43,8 @@ def draw_shapes(folder: Path, n: int = 40, size: int = 32, seed: int = 0) -> Non
         Image.fromarray(pixels).save(folder / "images" / f"{i}.png")
         Image.fromarray(mask).save(folder / "masks" / f"{i}_mask.png")
         stars = 1 + min(4, int(area * 12))
-        rows.append(
-            f"images/{i}.png,{' '.join(sorted(present))},{centre[0]},{centre[1]},{area:.4f},{stars},{i % 4 == 0}"
-        )
+        words, where = " ".join(sorted(present)), f"{centre[0]},{centre[1]}"
+        rows.append(f"images/{i}.png,{words},{where},{area:.4f},{stars},{i % 4 == 0},{10 * area:.3f}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
 
 
@@ -53,4 +53,12 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that `draw_shapes` filled; not to be written into."""
     folder = tmp_path_factory.mktemp("drawn") / "shapes"
     draw_shapes(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def many_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `shapes`, with enough of them to learn from."""
+    folder = tmp_path_factory.mktemp("drawn") / "shapes"
+    draw_shapes(folder, n=120)
     return folder

@@ -33,6 +33,7 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures at a time.")] = 64,
     tta: Annotated[int, typer.Option(min=0, help="Augmented views to average per picture.")] = 0,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="For several labels: the least score.")] = 0.5,
+    masks: Annotated[Path | None, typer.Option(help="For a mask target: folder to write each mask to, as PNG.")] = None,
     on_error: Annotated[str, typer.Option(help="A picture that cannot be read: skip (a row) or fail.")] = "skip",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; else the training's where it is here.")] = None,
 ) -> None:
@@ -51,10 +52,20 @@ def predict(
     predictor = Predictor(run, device=device)
     if predictor.warning:
         console.say(f"warning: {predictor.warning}")
-    predictions = predictor.predict(paths, batch_size=batch_size, views=tta)
-    rows = [row_of(p, predictor, top_k, threshold) for p in predictions]
+    predictions = predictor.predict(paths, batch_size=batch_size, views=tta, threshold=threshold)
+    if masks is not None:
+        predictions = _write_masks(predictions, _for_masks(masks, predictor))
+    rows = [row_of(p, predictor, top_k) for p in predictions]
     _write(FORMATS[form](rows), output)
     _report_errors(rows, on_error)
+
+
+def _for_masks(folder: Path, predictor: Predictor) -> Path:
+    """The folder, if there are masks to write."""
+    if predictor.config.data.target.name != "mask":
+        hint = "--masks is for models with data.target: mask"
+        raise UsageError(f"{predictor.run.shown} does not predict masks", hint=hint)
+    return folder
 
 
 def _check(format: str | None, on_error: str) -> None:
@@ -107,23 +118,78 @@ def _pictures_below(folder: Path) -> Iterator[str]:
     yield from (str(path) for path in image_files(folder))
 
 
-def row_of(prediction: Prediction, predictor: Predictor, top_k: int, threshold: float) -> dict[str, Any]:
-    """One row of the output: path, label, score, label_2, score_2, …, error."""
-    row: dict[str, Any] = {"path": prediction.path}
-    kind, scores = predictor.config.data.target.name, prediction.scores
-    if kind == "regression":
-        n = predictor.n_out
-        row |= {"value" if n == 1 else f"value_{i + 1}": scores[i] if scores else None for i in range(n)}
-    elif kind == "multi_category":
-        chosen = [(name, s) for name, s in zip(predictor.classes, scores, strict=False) if s >= threshold]
-        row |= {"label": "|".join(n for n, _ in chosen), "score": "|".join(f"{s:.4f}" for _, s in chosen)}
-    else:
-        ranked = sorted(zip(predictor.classes, scores, strict=False), key=lambda pair: -pair[1])
-        for rank in range(min(top_k, len(predictor.classes))):
-            suffix = "" if rank == 0 else f"_{rank + 1}"
-            label, score = ranked[rank] if scores else (None, None)
-            row |= {f"label{suffix}": label, f"score{suffix}": score}
-    return row | {"error": prediction.error}
+def row_of(prediction: Prediction, predictor: Predictor, top_k: int) -> dict[str, Any]:
+    """One row of the output: path, then label, score, label_2, score_2, …, or what else the target says; error."""
+    from fastcli.types import Category, KeyPoints, Mask, MultiCategory, Regression
+
+    rows = {Category: _ranked, MultiCategory: _chosen, Regression: _numbers, KeyPoints: _points, Mask: _shares}
+    kind = next((rows[base] for base in predictor.encoder.element.__mro__ if base in rows), _in_words)
+    return {"path": prediction.path, **kind(prediction, predictor, top_k), "error": prediction.error}
+
+
+def _ranked(prediction: Prediction, predictor: Predictor, top_k: int) -> dict[str, Any]:
+    """The likeliest classes and their scores."""
+    scores = [] if prediction.scores is None else prediction.scores.tolist()
+    ranked = sorted(zip(predictor.classes, scores, strict=False), key=lambda pair: -pair[1])
+    row: dict[str, Any] = {}
+    for rank in range(min(top_k, len(predictor.classes))):
+        suffix = "" if rank == 0 else f"_{rank + 1}"
+        row[f"label{suffix}"], row[f"score{suffix}"] = ranked[rank] if ranked else (None, None)
+    return row
+
+
+def _chosen(prediction: Prediction, predictor: Predictor, top_k: int) -> dict[str, Any]:
+    """All classes above the threshold, and their scores."""
+    if prediction.scores is None or prediction.decision is None:
+        return {"label": None, "score": None}
+    given = zip(predictor.classes, prediction.scores.tolist(), prediction.decision.tolist(), strict=True)
+    chosen = [(name, score) for name, score, decision in given if decision]
+    return {"label": "|".join(name for name, _ in chosen), "score": "|".join(f"{score:.4f}" for _, score in chosen)}
+
+
+def _numbers(prediction: Prediction, predictor: Predictor, top_k: int) -> dict[str, Any]:
+    values = [None] * predictor.n_out if prediction.scores is None else prediction.scores.tolist()
+    return {"value" if len(values) == 1 else f"value_{i + 1}": value for i, value in enumerate(values)}
+
+
+def _points(prediction: Prediction, predictor: Predictor, top_k: int) -> dict[str, Any]:
+    """Each point in pixels of its picture."""
+    n = predictor.n_out // 2
+    points = [(None, None)] * n if prediction.decision is None else prediction.decision.tolist()
+    return {f"{axis}_{i + 1}": value for i, point in enumerate(points) for axis, value in zip("xy", point, strict=True)}
+
+
+def _shares(prediction: Prediction, predictor: Predictor, top_k: int) -> dict[str, Any]:
+    """Each class's share of the picture."""
+    if prediction.decision is None:
+        return dict.fromkeys(predictor.classes)
+    codes = prediction.decision.long().flatten().bincount(minlength=len(predictor.classes))
+    return dict(zip(predictor.classes, (codes / codes.sum()).tolist(), strict=True))
+
+
+def _in_words(prediction: Prediction, predictor: Predictor, top_k: int) -> dict[str, Any]:
+    """What the target's encoder says."""
+    known = prediction.decision is not None
+    return {"label": predictor.encoder.decode(prediction.decision) if known else None}
+
+
+def _write_masks(predictions: Iterator[Prediction], folder: Path) -> Iterator[Prediction]:
+    """The predictions, the mask of each written on the way: PNG, the codes of the classes, the picture's size."""
+    from PIL import Image
+
+    from fastcli.run.files import atomic_path
+
+    taken: set[str] = set()
+    folder.mkdir(parents=True, exist_ok=True)
+    for prediction in predictions:
+        if prediction.decision is not None:
+            name = stem = Path(prediction.path).stem
+            while name in taken:
+                name = f"{stem}_{len(taken)}"
+            taken.add(name)
+            with atomic_path(folder / f"{name}.png") as unfinished:
+                Image.fromarray(prediction.decision.numpy()).save(unfinished, format="PNG")
+        yield prediction
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> str:

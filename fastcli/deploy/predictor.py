@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +16,32 @@ from fastcli.callbacks.precision import autocast
 from fastcli.components import load_components
 from fastcli.config.load import load
 from fastcli.config.models import Config
-from fastcli.data.encoders import OpenImage
+from fastcli.data.encoders import Encoder, OpenImage
 from fastcli.data.loader import Loader
+from fastcli.data.plan import Batch
 from fastcli.data.store import Store
-from fastcli.errors import FastcliError
+from fastcli.deploy.places import View
+from fastcli.errors import ConfigError, FastcliError
 from fastcli.experiment import batch_pipeline, item_pipeline
-from fastcli.losses import probabilities
 from fastcli.models.create import create_model
+from fastcli.registry import targets
 from fastcli.run.checkpoint import Checkpoints
 from fastcli.run.directory import Run
-from fastcli.types import InputInfo
+from fastcli.types import InputInfo, KeyPoints, Mask
+
+SPATIAL = (KeyPoints, Mask)
+"""Targets that lie on the picture, and would have to be turned back with it."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one file: its scores in the order of the classes, or why it says nothing."""
+    """What the model says of one file, or why it says nothing."""
 
     path: str
-    scores: tuple[float, ...] = ()
+    scores: Tensor | None = None
+    """Of the classes in their order, or the predicted numbers; (n_out,), for masks (n_classes, h, w)."""
+    decision: Tensor | None = None
+    """As the target's encoder has it; points (n, 2) and masks (h, w) in pixels of the file's picture."""
     error: str | None = None
 
 
@@ -42,15 +52,22 @@ class Predictor:
         load_components()
         self.run = run
         self.config: Config = load(run.config, check_files=False).config
-        self.classes = run.read_classes() if self.config.data.target.name != "regression" else []
+        self.encoder: Encoder = self._encoder()
+        self.classes: list[str] = list(getattr(self.encoder, "classes", ()))
         loaded = Checkpoints(run.checkpoints).load("best")
         self.warning = loaded.warning
         self.device = torch.device(device or usable_device(self.config.runtime.device))
         self.model = self._model(loaded.tensors, loaded.meta)
         self.items, self.batches = item_pipeline(self.config), batch_pipeline(self.config)
+        self._view = functools.lru_cache(maxsize=64)(lambda canvas: View(canvas, self.items, self.batches))
 
     def __repr__(self) -> str:
         return f"Predictor({str(self.run.path)!r}, {self.config.model.name}, {len(self.classes)} classes)"
+
+    def _encoder(self) -> Encoder:
+        target = self.config.data.target
+        encoder: Encoder = targets.build(target.name, self.config.data.classes, **target.params).encoder
+        return encoder
 
     def _model(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> torch.nn.Module:
         chosen = self.config.model
@@ -66,46 +83,71 @@ class Predictor:
         return model.to(self.device).to(memory_format=layout).eval()
 
     def predict(
-        self, paths: Sequence[str | Path], *, batch_size: int = 64, views: int = 0, workers: int | None = None
+        self,
+        paths: Sequence[str | Path],
+        *,
+        batch_size: int = 64,
+        views: int = 0,
+        threshold: float = 0.5,
+        workers: int | None = None,
     ) -> Iterator[Prediction]:
         """One prediction per file, in order; a file that cannot be read gives one with `error`.
 
         With `views`, three quarters of a score are the mean over that many randomly augmented views, as in fastai.
+        Raises ConfigError for views of a target that lies on the picture.
         """
+        if views and issubclass(self.encoder.element, SPATIAL):
+            raise ConfigError("points and masks cannot be averaged over turned views", hint="predict without --tta")
         encoder = OpenImage("L" if self.config.data.input == "image_bw" else "RGB")
         store = Store(
-            lambda i: self.items.prepare(encoder.encode(Path(paths[i]))), len(paths), uniform=not self.items.random,
-            tier="off" if views == 0 else "auto", skip_bad=True, workers=workers,
+            lambda i: encoder.encode(Path(paths[i])), len(paths), prepare=self.items.prepare,
+            uniform=not self.items.random, tier="off" if views == 0 else "auto", skip_bad=True, workers=workers,
         )  # fmt: skip
-        for start in range(0, len(paths), batch_size):
-            span = range(start, min(start + batch_size, len(paths)))
-            scores = self._scores(store, span, batch_size, views)
-            for index in span:
-                if index in store.bad:
-                    yield Prediction(str(paths[index]), error=store.bad[index])
-                else:
-                    yield Prediction(str(paths[index]), tuple(next(scores)))
+        loader = Loader([store], range(len(paths)), items=self.items, batches=self.batches, batch_size=batch_size,
+                        seed=self.config.experiment.seed, device=self.device)  # fmt: skip
+        for batch, inputs in self._batches(loader, store):
+            rows = iter(()) if inputs is None else self._rows(loader, batch, inputs, views, threshold)
+            for index in batch.items:
+                path = str(paths[index])
+                yield (
+                    Prediction(path, error=store.bad[index])
+                    if index in store.bad
+                    else self._prediction(path, store, index, *next(rows))
+                )
 
-    def _scores(self, store: Store, span: range, batch_size: int, views: int) -> Iterator[list[float]]:
-        """The scores of the readable files of `span`."""
-        plain = self._pass(store, span, batch_size, None)
+    @staticmethod
+    def _batches(loader: Loader, store: Store) -> Iterator[tuple[Batch, Tensor | None]]:
+        """Each batch with its inputs; the loader passes over one of which no file can be read."""
+        given = iter(loader)
+        for batch in loader.plan(0):
+            readable = any(index not in store.bad for index in batch.items)
+            inputs = next(given, None) if readable else None
+            yield batch, inputs[0] if inputs else None
+
+    def _rows(
+        self, loader: Loader, batch: Batch, inputs: Tensor, views: int, threshold: float
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Scores and decision of each readable file of a batch."""
+        scores = self.scores(inputs)
         if views:
-            mean = torch.stack([self._pass(store, span, batch_size, view) for view in range(views)]).mean(0)
-            plain = torch.lerp(mean, plain, 0.25) if len(plain) else plain
-        return iter(plain.tolist())
+            turned = copy.copy(loader)
+            turned.augment = True
+            seen = [self.scores(turned.load(replace(batch, epoch=view))[0]) for view in range(views)]
+            scores = torch.lerp(torch.stack(seen).mean(0), scores, 0.25)
+        return zip(scores, self.encoder.decide(scores, threshold), strict=True)
 
-    def _pass(self, store: Store, span: range, batch_size: int, view: int | None) -> Tensor:
-        loader = Loader([store], span, items=self.items, batches=self.batches, batch_size=batch_size,
-                        augment=view is not None, seed=self.config.experiment.seed, device=self.device)  # fmt: skip
-        loader.set_epoch(view or 0)
-        scores = [self.scores(inputs) for (inputs,) in loader]
-        return torch.cat(scores) if scores else torch.empty(0, 1)
+    def _prediction(self, path: str, store: Store, index: int, scores: Tensor, decision: Tensor) -> Prediction:
+        if issubclass(self.encoder.element, KeyPoints):
+            decision = self._view(store.canvas(index)).points(decision.view(-1, 2))
+        if issubclass(self.encoder.element, Mask):
+            decision = self._view(store.canvas(index)).mask(decision)
+        return Prediction(path, scores, decision)
 
     def scores(self, inputs: Tensor) -> Tensor:
-        """Probabilities (n, n_classes), or numbers (n, n_out) of a regression, of a preprocessed batch, on the CPU."""
+        """Probabilities or numbers (n, …) of a preprocessed batch, on the CPU."""
         with torch.inference_mode(), self._autocast():
             logits = self.model(inputs).float()
-        return probabilities(logits, self.config.data.target.name, len(self.classes)).cpu()
+        return self.encoder.scores(logits).cpu()
 
     def _autocast(self) -> torch.autocast:
         trained_here = self.device.type == torch.device(self.config.runtime.device).type

@@ -26,6 +26,7 @@ from fastcli.learner.answers import Answers, answers_of, item_losses
 from fastcli.learner.gather import Rows
 from fastcli.learner.opened import opened
 from fastcli.show import show_results as draw_results
+from fastcli.types import BoundingBoxes, KeyPoints, Mask
 
 __all__ = ["Predictions", "in_order", "predict", "predictions", "show_results", "tta"]
 
@@ -78,8 +79,11 @@ def tta(
 
     The scores are (1 − beta) · mean of the views + beta · plain; with `use_max` the largest of all; with `beta` None
     both, as (views, plain). Pictures are decoded once where their store keeps them. Raises ConfigError where the
-    loader makes no random views.
+    loader makes no random views, or where the target would have to be turned back with each.
     """
+    encoder = answers_of(learner).encoder
+    if encoder is not None and issubclass(encoder.element, KeyPoints | Mask | BoundingBoxes):
+        raise ConfigError("masks, points and boxes cannot be averaged over turned views", hint="use predictions")
     loader = in_order(learner.valid_loader if loader is None else loader)
     if not isinstance(loader, Loader) or n < 1:
         message = f"{type(loader).__name__} makes no random views" if n > 0 else f"tta needs a view at least, not {n}"

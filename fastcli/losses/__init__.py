@@ -15,10 +15,9 @@ learners of a process (fastai), whose weights one learner changes for another.
 
 from fastcli.losses.base import Loss, default_loss
 from fastcli.losses.classification import BinaryCrossEntropy, CrossEntropy, Focal, probability_missed
-from fastcli.losses.decisions import decide, probabilities
 from fastcli.losses.regression import Elementwise, absolute_error, huber_error, smooth_absolute_error, squared_error
 from fastcli.losses.segmentation import Combined, Dice
 
 __all__ = ["BinaryCrossEntropy", "Combined", "CrossEntropy", "Dice", "Elementwise", "Focal", "Loss", "absolute_error",
-           "decide", "default_loss", "huber_error", "probabilities", "probability_missed", "smooth_absolute_error",
+           "default_loss", "huber_error", "probability_missed", "smooth_absolute_error",
            "squared_error"]  # fmt: skip

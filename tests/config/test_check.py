@@ -89,7 +89,7 @@ def test_values_of_the_wrong_kind(errors, text, message, hint):
         ("train: {recipe: fit, patience: 3}\ncallbacks: [early_stopping]", "recipe 'fit' has no parameter 'patience'",
          "'patience' belongs in callbacks"),
         ("runtime: {patience: 3}", "unknown key 'patience' in runtime",
-         "'patience' belongs to callback 'early_stopping'"),
+         "'patience' belongs to callback 'early_stopping' or callback 'reduce_on_plateau'"),
         ("train: {recipe: fit, freeze_epochs: 3}", "recipe 'fit' has no parameter 'freeze_epochs'",
          "'freeze_epochs' belongs to recipe 'fine_tune'"),
         ("runtime: {zzzzzz: 3}", "unknown key 'zzzzzz' in runtime",

@@ -152,7 +152,7 @@ def test_recipes_share_a_rule_for_when_none_is_named():
 def test_timm_takes_all_names_that_are_not_taken():
     shapes = Shapes.shipped()
     timm = shapes.component(shapes.mark_at(("model",)), "resnet18")
-    assert timm["properties"]["name"]["not"] == {"enum": ["linear", "mlp"]}
+    assert timm["properties"]["name"]["not"] == {"enum": ["linear", "mlp", "unet"]}
     assert "architecture" not in timm["properties"]
     assert timm["required"] == ["name"]
     assert shapes.component(shapes.mark_at(("model",)), "mlp")["properties"]["name"] == {"const": "mlp"}

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from fastcli.errors import ConfigError
-from fastcli.losses import decide, default_loss, probabilities
+from fastcli.losses import default_loss
 from fastcli.registry import losses
 from fastcli.types import TargetInfo
 
@@ -215,21 +215,6 @@ def test_class_weights_move_with_the_loss_and_stay_out_of_checkpoints():
     assert repr(losses.build("focal", THREE, class_weights=[1, 2, 3])) == (
         "Focal(gamma=2.0, class_weights=[1.0, 2.0, 3.0])"
     )
-
-
-def test_probabilities(logits):
-    torch.testing.assert_close(probabilities(logits, "category", 3), logits.softmax(1))
-    torch.testing.assert_close(probabilities(logits, "multi_category", 3), logits.sigmoid())
-    torch.testing.assert_close(probabilities(logits, "regression", 0), logits)
-    one = probabilities(logits[:, :1], "category", 2)
-    torch.testing.assert_close(one, torch.stack([1 - logits[:, 0].sigmoid(), logits[:, 0].sigmoid()], 1))
-
-
-def test_decide():
-    shares = torch.tensor([[0.2, 0.8], [0.6, 0.4]])
-    assert decide(shares, "category").tolist() == [1, 0]
-    assert decide(shares, "multi_category", threshold=0.7).tolist() == [[False, True], [False, False]]
-    assert decide(shares, "regression") is shares
 
 
 @pytest.mark.parametrize("size", [0.5, 1.0, 3.0])
