@@ -1,0 +1,3 @@
+"""The files in `parts` are plugins: only a configuration imports them."""
+
+collect_ignore_glob = ["parts/*"]
