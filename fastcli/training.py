@@ -174,6 +174,7 @@ class Experiment:
             epoch=best["epoch"],
             predict=f"fastcli predict {run.shown} image.jpg",
             tags=self.config.experiment.tags,
+            kind=self.loaders.target.kind,
         )
 
 

@@ -230,5 +230,9 @@ def _count(n: int) -> str:
 
 
 def _outputs(kind: str, n: int) -> str:
-    word = {"category": ("class", "classes"), "multi_category": ("label", "labels")}.get(kind, ("number", "numbers"))
+    classes, labels, numbers = ("class", "classes"), ("label", "labels"), ("number", "numbers")
+    n, word = {
+        "category": (n, classes), "mask": (n, classes), "multi_category": (n, labels),
+        "points": (n // 2, ("point", "points")),
+    }.get(kind, (n, numbers))  # fmt: skip
     return f"{n:,} {word[n != 1]}"

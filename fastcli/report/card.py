@@ -11,6 +11,11 @@ from fastcli.run.environment import without_secrets
 MOST_CLASSES = 40
 
 
+TASKS = {"category": "image-classification", "multi_category": "image-classification", "mask": "image-segmentation",
+         "points": "keypoint-detection"}  # fmt: skip
+"""What the Hub calls the task of each kind of target; regression has no name there."""
+
+
 def model_card(
     *,
     name: str,
@@ -25,18 +30,20 @@ def model_card(
     predict: str = "fastcli predict image.jpg",
     license: str | None = None,
     tags: Sequence[str] = (),
+    kind: str = "category",
 ) -> str:
     """The card as Markdown with front matter: what was trained, on what, how good it is, how to use and repeat it.
 
     `data` describes the data by words to values (source, images for training, …), `figures` are the losses and
-    metrics of the validation split after `epoch`, `config` is the resolved YAML, `environment` that of the run.
+    metrics of the validation split after `epoch`, `config` is the resolved YAML, `environment` that of the run, `kind`
+    the target's.
     """
     about = f"`{_code(model)}`" + (f", {parameters / 1e6:,.1f} M parameters" if parameters else "")
     described = {**data, **({"classes": _class_list(classes)} if classes else {})}
     when = f" after epoch {epoch}" if epoch is not None else ""
     return "\n".join(
         [
-            _front_matter(figures, license, tags),
+            _front_matter(figures, license, tags, TASKS.get(kind)),
             f"# {_escape(name)}",
             "",
             f"An image model trained with [fastcli](https://pypi.org/project/fastcli/): {about}.",
@@ -55,12 +62,12 @@ def model_card(
     )
 
 
-def _front_matter(figures: Mapping[str, float], license_name: str | None, tags: Sequence[str]) -> str:
+def _front_matter(figures: Mapping[str, float], license_name: str | None, tags: Sequence[str], task: str | None) -> str:
     import yaml
 
     fields: dict[str, Any] = {"license": license_name} if license_name else {}
-    fields |= {"library_name": "fastcli", "pipeline_tag": "image-classification"}
-    fields["tags"] = list(dict.fromkeys(["image-classification", "fastcli", *tags]))
+    fields |= {"library_name": "fastcli", **({"pipeline_tag": task} if task else {})}
+    fields["tags"] = list(dict.fromkeys([*([task] if task else []), "fastcli", *tags]))
     metrics = [figure for figure in figures if not figure.endswith("loss")]
     if metrics:
         fields["metrics"] = metrics

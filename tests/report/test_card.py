@@ -55,3 +55,9 @@ def test_hostile_words_stay_in_their_place():
     assert "a\\|b, \\*c\\*, d e, x" in body
     assert "… (103 in all)" in body
     assert "abc" not in re.findall(r"````yaml\n(.*?)````", body, re.DOTALL)[0]
+
+
+def test_the_task_is_named_as_the_hub_names_it():
+    given = {"name": "a", "model": "unet", "data": {}, "figures": {}, "config": "", "environment": {}}
+    assert "pipeline_tag: image-segmentation" in model_card(**given, kind="mask")
+    assert "pipeline_tag" not in model_card(**given, kind="regression")
