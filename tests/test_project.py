@@ -29,3 +29,31 @@ def test_every_file_that_the_readme_names_exists():
     assert [name for name in ours if not (ROOT / name).exists()] == []
     configs = re.findall(r"`(\w+\.yaml)`", text)
     assert {name for name in configs if name != "config.resolved.yaml"} >= {path.name for path in CONFIGS}
+
+
+def test_every_name_in_the_table_for_users_of_fastai_exists():
+    import importlib
+
+    from fastcli.components import load_components
+    from fastcli.vision import all as facade
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.partition("## For users of fastai")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ") and "---" not in line][1:]
+    assert len(rows) > 25
+    registries = load_components()
+    learner = facade.Learner
+    for _, here, there in rows:
+        for name in re.findall(r"`([\w.]+)`", here):
+            owner = learner if name.startswith("learn.") else facade
+            first = name.removeprefix("learn.").split(".")[0]
+            known = hasattr(owner, first) or hasattr(learner, first) or hasattr(facade.DataLoaders, first)
+            assert known or first in ("recorder", "torchvision", "fastcli", "summary", "datasets", "dataloaders"), name
+        for kind, name in re.findall(r"`(\w+): (\w+)`", there):
+            assert name in registries[kind], (kind, name)
+        for dotted in re.findall(r"`(fastcli\.[\w.]+)`", there):
+            module, _, attribute = dotted.rpartition(".")
+            try:
+                importlib.import_module(dotted)
+            except ModuleNotFoundError:
+                assert hasattr(importlib.import_module(module), attribute), dotted
