@@ -9,7 +9,7 @@ cancel raised by one of them travels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -95,7 +95,7 @@ class Callback:
         return f"{type(self).__name__}({shown})"
 
 
-def handlers(callbacks: list[Callback]) -> dict[str, list[Any]]:
+def handlers(callbacks: Sequence[Callback]) -> dict[str, list[Any]]:
     """The bound methods to call for each event, in order; events that nobody hears have an empty list."""
     return {event: [getattr(c, event) for c in sorted(callbacks, key=_place(event)) if hasattr(c, event)]
             for event in EVENTS}  # fmt: skip

@@ -40,22 +40,21 @@ class Recorder(Callback):
         self._row: dict[str, Any] = {}
 
     def before_train(self, learner: Any) -> None:
-        self._sum, self._count = torch.zeros((), device=learner.device), 0
+        self._train = _MeanLoss(learner.device)
 
     def before_validate(self, learner: Any) -> None:
-        self._sum, self._count = torch.zeros((), device=learner.device), 0
+        self._valid = _MeanLoss(learner.device)
         for metric in learner.metrics:
             metric.reset()
 
     def after_loss(self, learner: Any) -> None:
-        n = len(learner.inputs[0])
-        loss = learner.loss.detach()
-        self._sum += loss * n
-        self._count += n
+        n, loss = len(learner.inputs[0]), learner.loss.detach()
         if learner.training:
+            self._train.add(loss, n)
             self._pending.append(loss)
             self._note_rates(learner.optimizer.param_groups)
         else:
+            self._valid.add(loss, n)
             for metric in learner.metrics:
                 metric.update(learner.prediction, learner.targets)
 
@@ -68,13 +67,13 @@ class Recorder(Callback):
         if self._pending:
             self.losses += torch.stack(self._pending).tolist()
             self._pending.clear()
-        self._row["train_loss"] = self.mean_loss()
+        self._row["train_loss"] = self._train.value()
         seconds = max(self._timer.seconds, 1e-9)
         self._row["img_per_s"] = self._timer.images / seconds
         self._row["wait"] = self._timer.waited / seconds
 
     def after_validate(self, learner: Any) -> None:
-        scores = {"valid_loss": self.mean_loss()}
+        scores = {"valid_loss": self._valid.value()}
         scores |= {metric.name: float(metric.compute()) for metric in learner.metrics}
         learner.scores = scores
 
@@ -90,10 +89,6 @@ class Recorder(Callback):
         self.iters.append(len(self.losses))
         self.values.append([row["train_loss"], *(learner.scores.values() if learner.valid_loader is not None else ())])
 
-    def mean_loss(self) -> float:
-        """The mean loss per sample of the running phase; waits for the device."""
-        return float(self._sum) / self._count if self._count else math.nan
-
     def state_dict(self) -> dict[str, Any]:
         """What was recorded so far, by name."""
         return {name: getattr(self, name) for name in ("losses", "lrs", "momenta", "iters", "values")}
@@ -102,3 +97,17 @@ class Recorder(Callback):
         """Take back what `state_dict` gave."""
         self.losses, self.lrs, self.momenta = list(state["losses"]), list(state["lrs"]), list(state["momenta"])
         self.iters, self.values = list(state["iters"]), list(state["values"])
+
+
+class _MeanLoss:
+    """The mean loss per sample of one phase, summed on the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._sum, self._count = torch.zeros((), device=device), 0
+
+    def add(self, loss: Tensor, n: int) -> None:
+        self._sum += loss * n
+        self._count += n
+
+    def value(self) -> float:
+        return float(self._sum) / self._count if self._count else math.nan

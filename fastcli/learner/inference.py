@@ -194,12 +194,8 @@ def _pass(learner: Any, loader: Any, activate: bool, wanted: dict[str, bool]) ->
     """One validation over `loader`, which ends every batch when it is predicted."""
     n = getattr(loader, "n", None) or (len(loader.dataset) if hasattr(loader, "dataset") else None)
     gather = _Gather(answers_of(learner), activate, wanted, n)
-    callbacks, learner.callbacks = learner.callbacks, [c for c in learner.callbacks if not isinstance(c, UNHEARD)]
-    try:
-        with torch.inference_mode():
-            learner.validate(_Plain(loader), callbacks=[gather])
-    finally:
-        learner.callbacks = callbacks
+    with torch.inference_mode():
+        learner.pass_over(_Plain(loader), [*(c for c in learner.callbacks if not isinstance(c, UNHEARD)), gather])
     if all(rows.empty for rows in gather.kept.values()):
         raise DataError("there are no items to predict")
     found = {name: rows.value() for name, rows in gather.kept.items()}

@@ -21,11 +21,14 @@ from fastcli.events import Callback, Cancel, handlers
 from fastcli.learner.phases import phase, wider
 from fastcli.metrics import Metric
 from fastcli.models.create import layer_groups
+from fastcli.models.hooks import evaluating
 from fastcli.optim.algorithms import adam
 from fastcli.optim.groups import parameter_groups
 
 Norms = Literal["follow", "train", "freeze"]
 Found = TypeVar("Found", bound=Callback)
+OF_A_PASS = ("valid_loader", "training", "batch_index", "batch", "inputs", "targets", "prediction", "loss")
+"""What a pass over a loader writes on the learner besides `scores`."""
 
 
 class Learner:
@@ -79,13 +82,11 @@ class Learner:
         self.total_iterations = epochs * self.steps_per_epoch
         if self.optimizer is None:
             self.create_optimizer()
-        with self._listening(callbacks), own_random_state(self.device):
+        with self._heard_by([*self.callbacks, *callbacks]), own_random_state(self.device), self._cleaned_up():
             try:
                 self._fit()
             except Cancel as stray:
                 raise RuntimeError(f"{type(stray).__name__} was raised where its phase was not running") from stray
-            finally:
-                self.emit("cleanup_fit")
         return self.history
 
     @phase("fit")
@@ -199,14 +200,21 @@ class Learner:
                 module.eval()
 
     @contextlib.contextmanager
-    def _listening(self, extra: Sequence[Callback] = ()) -> Iterator[None]:
-        """The call lists of all callbacks, made once."""
-        before, self.callbacks = self.callbacks, [*self.callbacks, *extra]
-        self._handlers = handlers(self.callbacks)
+    def _heard_by(self, callbacks: Sequence[Callback]) -> Iterator[None]:
+        """Exactly these callbacks hear the events, by call lists made once; afterwards it is as before, also in a fit."""
+        kept = self.callbacks, self._handlers, self.forward_context
+        self.callbacks, self._handlers = list(callbacks), handlers(callbacks)
         try:
             yield
         finally:
-            self.callbacks, self._handlers = before, handlers(before)
+            self.callbacks, self._handlers, self.forward_context = kept
+
+    def _cleaned_up(self) -> contextlib.ExitStack:
+        """Emits `cleanup_fit` at the end: one callback that fails there does not keep the others from cleaning up."""
+        stack = contextlib.ExitStack()
+        for handler in reversed(self._handlers["cleanup_fit"]):
+            stack.callback(handler, self)
+        return stack
 
     # What can be asked of a learner besides fitting.
 
@@ -237,14 +245,21 @@ class Learner:
 
     def validate(self, loader: Any = None, *, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
         """Loss and metrics on `loader`, or else on the validation split, heard by these callbacks too."""
-        kept, self.valid_loader = self.valid_loader, self.valid_loader if loader is None else loader
+        self.pass_over(self.valid_loader if loader is None else loader, [*self.callbacks, *callbacks])
+        return dict(self.scores)
+
+    def pass_over(self, loader: Any, callbacks: Sequence[Callback]) -> None:
+        """Run the phase of validation on `loader`, heard by exactly these callbacks.
+
+        A callback may do so in the middle of a fit, which then goes on with its own batch.
+        """
+        kept = {name: value for name, value in vars(self).items() if name in OF_A_PASS}
+        self.valid_loader, self.training = loader, False
         try:
-            with self._listening(callbacks), own_random_state(self.device):
-                self._set_modes(training=False)
+            with self._heard_by(callbacks), own_random_state(self.device), evaluating(self.model):
                 self._validate()
         finally:
-            self.valid_loader = kept
-        return dict(self.scores)
+            vars(self).update(kept)
 
 
 def _pair(loaders: Any) -> tuple[Any, Any]:

@@ -8,8 +8,6 @@ from typing import Any
 
 from fastcli.events import PHASES, Cancel
 
-RANK = {cancel: rank for rank, cancel in enumerate(PHASES.values())}
-
 
 def phase(name: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Run a method as the phase `name`: its events around it, and its own cancel stopped here."""
@@ -38,4 +36,9 @@ def phase(name: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]
 
 def wider(first: Cancel | None, second: Cancel) -> Cancel:
     """Of two cancels the one of the outer phase, which ends more."""
-    return second if first is None or RANK[type(second)] < RANK[type(first)] else first
+    return second if first is None or _depth(second) < _depth(first) else first
+
+
+def _depth(cancel: Cancel) -> int:
+    """How deep its phase lies, the fit at 0; a cancel of no phase ends the fit too."""
+    return next((depth for depth, kind in enumerate(PHASES.values()) if isinstance(cancel, kind)), -1)

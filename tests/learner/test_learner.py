@@ -209,3 +209,76 @@ def test_predictions_come_in_order():
     logits, targets = predictions(learner, activate=False)[:2]
     assert logits.shape == (16, 2)
     assert torch.equal(targets, torch.cat([y for _, y in data()[1]]))
+
+
+class Ask(Callback):
+    """Asks for predictions and a validation in the middle of a fit."""
+
+    def __init__(self, event):
+        self.asked, self.asking = 0, False
+        setattr(self, event, self.ask)
+
+    def ask(self, learner):
+        if not self.asking:
+            self.asked, self.asking = self.asked + 1, True
+            predictions(learner)
+            learner.validate()
+            self.asking = False
+
+
+@pytest.mark.parametrize("event", ["before_backward", "after_step", "after_train", "after_epoch"])
+def test_a_pass_in_the_middle_of_a_fit_changes_nothing_of_it(event):
+    """It once left the recorder unheard for the rest of the fit, and the learner out of training."""
+    plain, asking, ask = make(), make(), Ask(event)
+    plain.fit(2)
+    asking.fit(2, callbacks=[ask])
+    assert ask.asked > 1
+    columns = ("epoch", "train_loss", "valid_loss")
+    assert [[row[c] for c in columns] for row in asking.history] == [[row[c] for c in columns] for row in plain.history]
+    assert all(torch.equal(a, b) for a, b in zip(plain.model.parameters(), asking.model.parameters(), strict=True))
+
+
+def test_a_callback_that_fails_to_clean_up_keeps_no_other_from_it():
+    class Fails(Callback):
+        def cleanup_fit(self, learner):
+            raise OSError("the disk is full")
+
+    listen = Listen()
+    with pytest.raises(OSError, match="full"):
+        make([Fails(), listen]).fit(1)
+    assert listen.heard[-1] == "cleanup_fit"
+
+
+def test_what_a_callback_sets_for_the_forward_pass_ends_with_the_fit():
+    """A precision that was given to one fit was once that of all later ones."""
+
+    class Double(Callback):
+        def before_fit(self, learner):
+            learner.forward_context = torch.autocast("cpu", torch.bfloat16)
+
+    class Look(Callback):
+        def after_predict(self, learner):
+            self.dtype = learner.prediction.dtype
+
+    learner, look = make(), Look()
+    learner.fit(1, callbacks=[Double(), look])
+    assert look.dtype == torch.bfloat16
+    learner.fit(1, callbacks=[look])
+    assert look.dtype == torch.float32
+
+
+def test_a_users_own_kind_of_cancel_is_as_wide_as_its_base():
+    class Enough(CancelFit):
+        pass
+
+    class First(Callback):
+        def after_batch(self, learner):
+            raise Enough
+
+    class Second(Callback):
+        def after_batch(self, learner):
+            raise CancelBatch
+
+    learner = make([First(), Second()])
+    learner.fit(3)
+    assert learner.global_step == 1
