@@ -91,7 +91,7 @@ def _mixed(entropy: list[Words]) -> list[Words]:
 
 
 def _mix(left: Words, right: Words) -> Words:
-    mixed = left * np.uint32(0xCA01F9DD) - right * np.uint32(0x4973F715)
+    mixed: Words = left * np.uint32(0xCA01F9DD) - right * np.uint32(0x4973F715)
     return mixed ^ (mixed >> np.uint32(16))
 
 
