@@ -39,21 +39,25 @@ class DataLoader(BatchPlan):
         return f"DataLoader({self.n} items, {len(self)} batches of {self.batch_size})"
 
     def __iter__(self) -> Iterator[Any]:
-        plan = self.plan(self.epoch)
-        self.epoch += 1
-        for batch in plan:
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        batches = self._read(epoch) if self._stacked is None else self._sliced(self._stacked, epoch)
+        for parts in batches:
             moved = tuple(
-                part.to(self.device, non_blocking=True) if isinstance(part, Tensor) else part
-                for part in self._parts(batch.items)
+                part.to(self.device, non_blocking=True) if isinstance(part, Tensor) else part for part in parts
             )
             yield moved[0] if self._bare else moved
 
-    def _parts(self, items: Sequence[int]) -> Sequence[Any]:
-        if self._stacked is None:
-            return collate([self.dataset[i] for i in items], items)
-        if not self.shuffle:
-            return [part[items[0] : items[-1] + 1] for part in self._stacked]
-        return [part[torch.tensor(items)] for part in self._stacked]
+    def _read(self, epoch: int) -> Iterator[Sequence[Any]]:
+        """Batches of samples that are made one by one."""
+        for batch in self.plan(epoch):
+            yield collate([self.dataset[i] for i in batch.items], batch.items)
+
+    def _sliced(self, stacked: list[Tensor], epoch: int) -> Iterator[Sequence[Any]]:
+        """Batches cut from all samples: one gather per part, or none where the order is that of the samples."""
+        order = self._order(epoch) if self.shuffle else None
+        for start, end in self._bounds():
+            chosen = slice(start, end) if order is None else order[start:end]
+            yield [part[chosen] for part in stacked]
 
 
 def collate(samples: Sequence[Any], names: Sequence[Any]) -> list[Any]:
