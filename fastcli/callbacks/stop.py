@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import torch
 from pydantic import Field
@@ -17,7 +18,7 @@ from fastcli.events import Callback, CancelFit
 from fastcli.registry import callbacks
 
 EVERY = 50
-"""Steps between two looks at the loss on a device where a look waits for the device."""
+"""Steps whose losses are read together on a device where a look waits for the device."""
 
 
 @callbacks(name="early_stopping")
@@ -46,7 +47,7 @@ class EarlyStopping(Tracker):
 class TerminateOnNaN(Callback):
     """Raises NonFiniteLossError that names the step, the learning rate and the batch's files.
 
-    On a CPU every step is checked; on other devices the first bad step is remembered there and read now and then.
+    On a CPU every step is checked; on other devices the losses of many steps are read together.
     """
 
     order = 40
@@ -54,23 +55,32 @@ class TerminateOnNaN(Callback):
     in_search = False
 
     def before_fit(self, learner: Any) -> None:
-        self._first: Tensor = torch.full((), -1, dtype=torch.int64, device=learner.device)
+        self._unread: list[tuple[int, Tensor]] = []
 
     def after_loss(self, learner: Any) -> None:
         if not learner.training:
             return
-        bad = ~torch.isfinite(learner.loss.detach())
-        self._first = torch.where(bad & (self._first < 0), learner.iteration, self._first)
-        if learner.device.type == "cpu" or learner.iteration % EVERY == 0:
-            self._check(learner)
+        if learner.device.type == "cpu":
+            if not math.isfinite(learner.loss.item()):
+                self._fail(learner, learner.iteration)
+            return
+        self._unread.append((learner.iteration, learner.loss.detach()))
+        if len(self._unread) >= EVERY:
+            self._read(learner)
 
     def after_train(self, learner: Any) -> None:
-        self._check(learner)
+        self._read(learner)
 
-    def _check(self, learner: Any) -> None:
-        iteration = int(self._first)
-        if iteration < 0:
+    def _read(self, learner: Any) -> None:
+        """Look at the losses since the last look, all at once: each look waits for the device."""
+        if not self._unread:
             return
+        unread, self._unread = self._unread, []
+        finite = torch.isfinite(torch.stack([loss for _, loss in unread])).tolist()
+        if False in finite:
+            self._fail(learner, unread[finite.index(False)][0])
+
+    def _fail(self, learner: Any, iteration: int) -> NoReturn:
         lr = learner.optimizer.param_groups[-1]["lr"]
         raise NonFiniteLossError(
             f"the loss is not finite at step {iteration} (epoch {learner.epoch}, lr {lr:.2e})"

@@ -1,12 +1,15 @@
+import math
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from fastcli.callbacks.mix import CutMix, MixUp
 from fastcli.callbacks.monitor import Best, direction
-from fastcli.callbacks.stop import EarlyStopping, StopOnSignal, TerminateOnNaN
+from fastcli.callbacks.stop import EVERY, EarlyStopping, StopOnSignal, TerminateOnNaN
 from fastcli.errors import ConfigError, NonFiniteLossError, Stopped, Terminated
 from fastcli.events import Callback
 from fastcli.learner.learner import Learner
@@ -68,6 +71,21 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step():
 
     with pytest.raises(NonFiniteLossError, match=r"not finite at step 2 \(epoch 0, lr 1.00e-03\)"):
         make([Break(), TerminateOnNaN()]).fit(1)
+
+
+def test_on_a_device_that_must_be_waited_for_losses_are_read_many_at_a_time():
+    """The first bad step is named, when it is found: at the next look, or at the end of the epoch."""
+    optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
+    facts = {"optimizer": optimizer, "train_loader": [], "epoch": 3, "training": True}
+    learner = SimpleNamespace(device=torch.device("meta"), iteration=0, **facts)
+    watch = TerminateOnNaN()
+    watch.before_fit(learner)
+    for learner.iteration, loss in enumerate([1.0] * (EVERY + 2) + [math.inf, math.nan]):
+        learner.loss = torch.tensor(loss, requires_grad=True)
+        watch.after_loss(learner)
+    with pytest.raises(NonFiniteLossError, match=rf"not finite at step {EVERY + 2} \(epoch 3, lr 1.00e-01\)"):
+        watch.after_train(learner)
+    watch.after_train(learner)  # it was told
 
 
 @pytest.mark.parametrize(
