@@ -9,7 +9,9 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from pydantic import Field
 from torch import Tensor
 
+from fastcli.errors import ConfigError
 from fastcli.events import Callback, CancelTrain, CancelValidate
+from fastcli.models.hooks import mapped
 from fastcli.registry import callbacks
 from fastcli.transforms.mix import is_pixelwise
 
@@ -58,6 +60,12 @@ class ProgressiveResize(Callback):
     def __init__(self, start: Share = 0.5, until: Share = 0.75, multiple: Annotated[int, Field(ge=1)] = 32) -> None:
         self.start, self.until, self.multiple = start, until, multiple
 
+    def before_fit(self, learner: Any) -> None:
+        if learner.target_info is not None and learner.target_info.kind == "boxes":
+            raise ConfigError(
+                "progressive_resize does not fit a boxes target", hint="boxes are in pixels: leave it out"
+            )
+
     def before_train(self, learner: Any) -> None:
         self._scale = self.scale(learner.epoch, learner.epochs)
 
@@ -74,14 +82,13 @@ class ProgressiveResize(Callback):
         if not learner.training or self._scale == 1:
             return
         images = learner.inputs[0]
-        learner.inputs = tuple(self._resized(part) if part.ndim == 4 else part for part in learner.inputs)
-        several = isinstance(learner.targets, tuple)
-        parts = [self._mask(part, images) for part in (learner.targets if several else (learner.targets,))]
-        learner.targets = tuple(parts) if several else parts[0]
+        learner.inputs = mapped(self._resized, learner.inputs)
+        learner.targets = mapped(lambda part: self._mask(part, images), learner.targets)
 
-    def _resized(self, images: Tensor) -> Tensor:
-        size = self._size(images)
-        return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+    def _resized(self, part: Tensor) -> Tensor:
+        if part.ndim != 4:
+            return part
+        return F.interpolate(part, self._size(part), mode="bilinear", antialias=True, align_corners=False)
 
     def _mask(self, part: Tensor, images: Tensor) -> Tensor:
         if not is_pixelwise(part, images):

@@ -74,9 +74,9 @@ class Mix(Callback, ABC):
     def before_fit(self, learner: Any) -> None:
         if sum(isinstance(callback, Mix) for callback in learner.callbacks) > 1:
             raise ConfigError("one callback alone can mix the batches", hint="take mixup or cutmix")
-        if (kind := getattr(getattr(learner.loaders, "target", None), "kind", "")) in self.refused:
+        if learner.target_info is not None and learner.target_info.kind in self.refused:
             name = type(self).__name__.lower()
-            raise ConfigError(f"{name} does not fit a {kind} target", hint=f"leave {name} out")
+            raise ConfigError(f"{name} does not fit a {learner.target_info.kind} target", hint=f"leave {name} out")
 
     def before_train(self, learner: Any) -> None:
         self._per_item = loss_per_item(learner.loss_fn)

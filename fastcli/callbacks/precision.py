@@ -18,7 +18,10 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 class MixedPrecision(Callback):
-    """Runs the model under autocast in `bf16` or `fp16`; the latter with a gradient scaler. Weights stay fp32."""
+    """Runs the model under autocast in `bf16` or `fp16`; the latter with a gradient scaler. Weights stay fp32.
+
+    Every fit has a scaler of its own, so that nothing of a fit that failed, or of a search for a rate, is left in it.
+    """
 
     order = -20
 
@@ -31,7 +34,7 @@ class MixedPrecision(Callback):
     def before_fit(self, learner: Any) -> None:
         learner.forward_context = autocast(learner.device, self.precision)
         if self.precision == "fp16":
-            self.scaler = self.scaler or torch.amp.GradScaler(learner.device.type)
+            self.scaler, self._unscaled = torch.amp.GradScaler(learner.device.type), False
             if self._resumed is not None:
                 self.scaler.load_state_dict(self._resumed)
                 self._resumed = None

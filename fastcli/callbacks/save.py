@@ -15,6 +15,7 @@ from fastcli.callbacks.mix import loss_per_item
 from fastcli.callbacks.monitor import Mode, Tracker
 from fastcli.errors import ConfigError
 from fastcli.events import Callback
+from fastcli.models.hooks import mapped
 from fastcli.registry import callbacks
 from fastcli.run.files import atomic_write, decoded, make_directory
 from fastcli.run.pair import read_tensors, write_tensors
@@ -119,8 +120,9 @@ class CSVLogger(Callback):
 class GatherPredictions(Callback):
     """Keeps the predictions and targets of the last validation on the CPU; on demand its inputs and losses.
 
-    `gathered` has them by name: `predictions` (n, …) as the model gave them, `targets`, `inputs`, `losses` (n,).
-    With `file` they are written there as safetensors after each validation.
+    `gathered` has them by name: `predictions` (n, …) as the model gave them, `targets`, `inputs`, `losses` (n,);
+    several are `targets_0`, `targets_1` and so on. With `file` they are written there as safetensors after each
+    validation.
     """
 
     orders = {"after_loss": 100}
@@ -137,12 +139,10 @@ class GatherPredictions(Callback):
     def after_loss(self, learner: Any) -> None:
         if learner.training:
             return
-        several = isinstance(learner.targets, tuple)
-        parts = {"predictions": learner.prediction.float()}
-        parts |= {f"targets_{i}": t for i, t in enumerate(learner.targets)} if several else {"targets": learner.targets}
+        parts = _numbered("predictions", mapped(Tensor.float, learner.prediction))
+        parts |= _numbered("targets", learner.targets)
         if self.inputs:
-            inputs = learner.inputs
-            parts |= {f"inputs_{i}": x for i, x in enumerate(inputs)} if len(inputs) > 1 else {"inputs": inputs[0]}
+            parts |= _numbered("inputs", learner.inputs if len(learner.inputs) > 1 else learner.inputs[0])
         if self.losses:
             per_item = loss_per_item(learner.loss_fn)
             if per_item is None:
@@ -158,3 +158,8 @@ class GatherPredictions(Callback):
             path = learner.directory / self.file
             make_directory(path.parent)
             write_tensors(path, self.gathered)
+
+
+def _numbered(name: str, part: Any) -> dict[str, Tensor]:
+    """A tensor under `name`, or each of a tuple under `name` and its number."""
+    return {f"{name}_{i}": each for i, each in enumerate(part)} if isinstance(part, tuple | list) else {name: part}

@@ -113,32 +113,37 @@ class TorchScheduler(Callback):
         self, make: Callable[[torch.optim.Optimizer], LRScheduler], every: Literal["step", "epoch"] = "step"
     ) -> None:
         self.make, self.every = make, every
+        self._scheduler: LRScheduler | None = None
         self._saved: dict[str, Any] | None = None
 
     def before_fit(self, learner: Any) -> None:
         if any(isinstance(other, Scheduler) and "lr" in other.schedules for other in learner.callbacks):
             raise ConfigError("the learning rate has two schedules", hint="call learner.fit, which has none")
-        self._scheduler = self.make(learner.optimizer)
-        if isinstance(self._scheduler, ReduceLROnPlateau):
+        scheduler = self.make(learner.optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):
             raise ConfigError("ReduceLROnPlateau wants a metric", hint="use the callback reduce_on_plateau")
         if self._saved is not None:
-            self._scheduler.load_state_dict(self._saved)
+            scheduler.load_state_dict(self._saved)
             self._saved = None
-        self._steps = learner.step
+        self._scheduler, self._steps = scheduler, learner.step
 
     def after_step(self, learner: Any) -> None:
         taken, self._steps = learner.step > self._steps, learner.step
         if self.every == "step" and taken:  # not where accumulation has put the step off
-            self._scheduler.step()
+            self._step()
 
     def after_epoch(self, learner: Any) -> None:
         if self.every == "epoch" and learner.epoch_done:
-            self._scheduler.step()
+            self._step()
+
+    def _step(self) -> None:
+        assert self._scheduler is not None
+        self._scheduler.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of torch's scheduler."""
-        return {"scheduler": self._scheduler.state_dict()}
+        """The state of torch's scheduler; nothing before the first fit."""
+        return {} if self._scheduler is None else {"scheduler": self._scheduler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave, when the next fit begins."""
-        self._saved = state["scheduler"]
+        self._saved = state.get("scheduler")

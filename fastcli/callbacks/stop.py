@@ -102,9 +102,11 @@ class StopOnSignal(Callback):
     order = 90
     signals = (signal.SIGINT, signal.SIGTERM)
 
-    def before_fit(self, learner: Any) -> None:
+    def __init__(self) -> None:
         self.received: int | None = None
         self._before: dict[int, Any] = {}
+
+    def before_fit(self, learner: Any) -> None:
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._receive) for number in self.signals}
 
@@ -128,3 +130,4 @@ class StopOnSignal(Callback):
 
     def cleanup_fit(self, learner: Any) -> None:
         self._restore()
+        self.received = None

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fastcli.callbacks.record import Recorder
 from fastcli.callbacks.timing import Timer
 from fastcli.data.seeding import derive_seed, seed_device
+from fastcli.errors import ConfigError
 from fastcli.events import Callback, Cancel, handlers
 from fastcli.learner.phases import phase, wider
 from fastcli.metrics import Metric
@@ -24,6 +25,7 @@ from fastcli.models.create import layer_groups
 from fastcli.models.hooks import evaluating
 from fastcli.optim.algorithms import adam
 from fastcli.optim.groups import parameter_groups
+from fastcli.types import TargetInfo
 
 Norms = Literal["follow", "train", "freeze"]
 Found = TypeVar("Found", bound=Callback)
@@ -170,6 +172,14 @@ class Learner:
         """How much of the fit's training batches are done, from 0 to 1."""
         return self.iteration / max(1, self.total_iterations)
 
+    @property
+    def target_info(self) -> TargetInfo | None:
+        """What the loaders say of the target; None where they do not know it."""
+        try:
+            return self.loaders.target  # type: ignore[no-any-return]
+        except (AttributeError, ConfigError):
+            return None
+
     def callback(self, kind: type[Found]) -> Found | None:
         """The first callback of this kind, or None."""
         return next((c for c in self.callbacks if isinstance(c, kind)), None)
@@ -201,7 +211,7 @@ class Learner:
 
     @contextlib.contextmanager
     def _heard_by(self, callbacks: Sequence[Callback]) -> Iterator[None]:
-        """Exactly these callbacks hear the events, by call lists made once; afterwards it is as before, also in a fit."""
+        """Exactly these callbacks hear the events, by call lists made once; then all is as before, also in a fit."""
         kept = self.callbacks, self._handlers, self.forward_context
         self.callbacks, self._handlers = list(callbacks), handlers(callbacks)
         try:

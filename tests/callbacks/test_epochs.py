@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -6,9 +8,11 @@ from fastcli.callbacks.epochs import ProgressiveResize, ShortEpoch
 from fastcli.callbacks.gradients import Accumulate
 from fastcli.callbacks.precision import ChannelsLast
 from fastcli.callbacks.record import Recorder
+from fastcli.errors import ConfigError
 from fastcli.events import Callback
 from fastcli.learner.learner import Learner
 from fastcli.learner.recipes import fit_one_cycle
+from fastcli.types import TargetInfo
 
 
 class Net(nn.Module):
@@ -110,3 +114,10 @@ def test_smaller_images_are_means_of_larger_ones_and_masks_follow():
     assert masks.shape == (2, 4, 4)
     torch.testing.assert_close(images.mean((0, 1, 2)), torch.tensor([0.0, 0.125, 0.875, 1.0]), atol=0.05, rtol=0)
     assert watch.train[1][1] is mask
+
+
+def test_boxes_which_are_in_pixels_are_refused():
+    learner = make([ProgressiveResize()])
+    learner.loaders = SimpleNamespace(target=TargetInfo("boxes", 4))
+    with pytest.raises(ConfigError, match="does not fit a boxes target"):
+        learner.fit(1)

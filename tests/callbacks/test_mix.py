@@ -8,6 +8,8 @@ from torch import nn
 
 from fastcli.callbacks.mix import CutMix, MixUp
 from fastcli.callbacks.smoothing import LabelSmoothing
+from fastcli.data.loaders import DataLoaders
+from fastcli.data.tensors import DataLoader
 from fastcli.errors import ConfigError
 from fastcli.events import Callback
 from fastcli.learner.inference import predictions
@@ -215,3 +217,14 @@ def test_what_cannot_be_mixed_is_told():
     learner.loaders = SimpleNamespace(target=TargetInfo("points", 4))
     with pytest.raises(ConfigError, match="cutmix does not fit a points target"):
         learner.fit(1)
+
+
+def test_loaders_that_know_no_target_are_mixed():
+    """They once were answered that they do not say what their target is."""
+    x, y = torch.randn(8, 3, 6, 6), torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+    loader = DataLoader(list(zip(x, y, strict=True)), 4)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(108, 3))
+    learner = Learner(DataLoaders(loader, loader), model, LOSS, callbacks=[MixUp()])
+    learner.fit(1)
+    assert learner.target_info is None
+    assert len(learner.history) == 1

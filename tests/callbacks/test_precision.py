@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -43,3 +44,22 @@ def test_channels_last_reaches_model_and_batches_and_changes_no_result():
     assert look.layouts == {True}
     assert learner.model[0].weight.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(learner.model[2].weight, plain.model[2].weight)
+
+
+def test_a_fit_after_one_that_failed_in_its_step_goes_on():
+    """GradScaler refuses to unscale twice, and once remembered the step that failed."""
+
+    class FailsOnce(Callback):
+        order = 5
+        failed = False
+
+        def before_step(self, learner):
+            if not self.failed:
+                self.failed = True
+                raise OSError("the disk is full")
+
+    learner = make([MixedPrecision("fp16"), FailsOnce()])
+    with pytest.raises(OSError, match="full"):
+        learner.fit(1)
+    learner.fit(1)
+    assert len(learner.history) == 1

@@ -148,3 +148,19 @@ def test_losses_of_items_need_a_loss_that_knows_them(tmp_path):
     learner = make(tmp_path, [GatherPredictions(losses=True)], lambda p, t: nn.functional.cross_entropy(p, t))
     with pytest.raises(ConfigError, match="knows batches only"):
         learner.fit(1)
+
+
+def test_every_output_of_a_model_is_gathered(tmp_path):
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.linear(x), self.linear(-x)
+
+    gather, x, y = GatherPredictions(), torch.randn(6, 4), torch.tensor([0, 1, 0, 1, 0, 1])
+    learner = Learner(([(x, y)], [(x, y)]), Two(), lambda outputs, y: nn.functional.cross_entropy(outputs[0], y))
+    learner.validate(callbacks=[gather])
+    assert set(gather.gathered) == {"predictions_0", "predictions_1", "targets"}
+    assert torch.equal(gather.gathered["predictions_1"], learner.model(x)[1])

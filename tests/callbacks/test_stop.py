@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from fastcli.callbacks.mix import CutMix, MixUp
+from fastcli.callbacks.mix import CutMix, MixUp
 from fastcli.callbacks.monitor import Best, direction
 from fastcli.callbacks.stop import EVERY, EarlyStopping, StopOnSignal, TerminateOnNaN
 from fastcli.errors import ConfigError, NonFiniteLossError, Stopped, Terminated
@@ -105,3 +106,21 @@ def test_a_signal_ends_the_fit_after_the_step(number, error, code):
     assert learner.step == 2
     assert learner.history == []
     assert signal.getsignal(number) is before
+
+
+def test_a_mistake_in_another_callback_is_told_as_it_is():
+    """It once ended in an AttributeError of the callback that waits for signals."""
+    with pytest.raises(ConfigError, match="one callback alone"):
+        make([MixUp(), CutMix(), StopOnSignal()]).fit(1)
+
+
+def test_a_validation_before_and_after_an_interrupted_fit_is_whole():
+    class Interrupt(Callback):
+        def after_step(self, learner):
+            signal.raise_signal(signal.SIGINT)
+
+    learner = make([StopOnSignal()])
+    before = learner.validate()
+    with pytest.raises(Stopped):
+        learner.fit(1, callbacks=[Interrupt()])
+    assert learner.validate().keys() == before.keys()
