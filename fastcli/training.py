@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import torch
 
 from fastcli.callbacks.checkpoint import Checkpoint, WriteMetrics
 from fastcli.callbacks.monitor import Best, direction
+from fastcli.callbacks.precision import autocast
 from fastcli.callbacks.stop import StopOnSignal
 from fastcli.config.dump import dump
 from fastcli.config.models import Config
@@ -20,7 +22,7 @@ from fastcli.data.datablock import Datasets
 from fastcli.data.loaders import DataLoaders
 from fastcli.errors import DeviceMemoryError, Stopped
 from fastcli.events import Callback
-from fastcli.learner.learner import Learner
+from fastcli.learner.learner import Learner, own_random_state
 from fastcli.learner.lr_find import LRFind, lr_find
 from fastcli.learner.probe import Choice
 from fastcli.models.create import describe
@@ -141,11 +143,14 @@ class Experiment:
         return self.total_epochs * len(self.loaders.train)
 
     def try_step(self) -> float:
-        """Seconds of one forward and backward pass of the whole model; nothing is changed by it."""
+        """Seconds of one forward and backward pass, as the training will take it; a copy of the model takes it."""
+        model, learner = copy.deepcopy(self.learner.model), self.learner
         *inputs, targets = self.loaders.one_batch()
         started = time.perf_counter()
-        self.learner.loss_fn(self.learner.model(*inputs), targets).backward()
-        self.learner.model.zero_grad()
+        with own_random_state(learner.device), autocast(learner.device, self.choice.precision):
+            loss = learner.loss_fn(model(*inputs), targets)
+        loss.backward()
+        loss.item()  # waits for the device
         return time.perf_counter() - started
 
     @property

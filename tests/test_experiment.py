@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 
 from fastcli import cli
+from fastcli.config.load import load
+from fastcli.experiment import build
 from fastcli.learner.learner import Learner
 
 CONFIG = """
@@ -84,6 +86,12 @@ def test_train_predict_and_repeat(work, capsys):
     assert len(lines) == 42
     assert "broken.png" in lines[-1]
     assert run("predict", latest, bad, "--on-error", "fail") == 3
+    capsys.readouterr()
+    some = [bad, *sorted((work / "pictures" / "across").iterdir())[:3]]
+    assert run("predict", latest, *some, "--format", "csv", "-k", "2", "--batch-size", "1") == 0
+    found = capsys.readouterr().out.splitlines()  # a batch that cannot be read at all moves none of the others
+    assert "broken.png" in found[1]
+    assert found[2:] == [line for line in lines if any(line.startswith(str(path)) for path in some[1:])]
 
 
 def test_lr_find_suggests_and_applies(work, capsys):
@@ -95,6 +103,16 @@ def test_lr_find_suggests_and_applies(work, capsys):
     text = (work / "stripes.yaml").read_text()
     assert f"lr: {float(suggestions['valley']):.3g}" in text
     assert text.startswith("\nexperiment: {name: stripes")
+
+
+def test_trying_a_step_changes_nothing(work):
+    experiment = build(load("stripes.yaml").config)
+    before = {name: tensor.clone() for name, tensor in experiment.learner.model.state_dict().items()}
+    random = torch.get_rng_state()
+    assert experiment.try_step() > 0
+    assert all(torch.equal(before[name], now) for name, now in experiment.learner.model.state_dict().items())
+    assert all(parameter.grad is None for parameter in experiment.learner.model.parameters())
+    assert torch.equal(random, torch.get_rng_state())
 
 
 def test_smoke_and_dry_run(work, capsys):

@@ -67,9 +67,12 @@ class Loader(BatchPlan):
         return [element.store for element in self.elements if isinstance(element, Pixels)]
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        return (parts for _, parts in self.planned() if parts is not None)
+
+    def planned(self) -> Iterator[tuple[Batch, tuple[Tensor, ...] | None]]:
+        """Each batch of the plan with what came of it: None where none of its items can be opened."""
         for batch, elements in self._assembled(self.plan(self.epoch)):
-            if len(elements[0]):
-                yield self._finished(batch, elements)
+            yield batch, self._finished(batch, elements) if len(elements[0]) else None
 
     def load(self, batch: Batch) -> tuple[Tensor, ...]:
         """One batch, as iterating gives it."""

@@ -105,8 +105,8 @@ class Predictor:
         )  # fmt: skip
         loader = Loader([store], range(len(paths)), items=self.items, batches=self.batches, batch_size=batch_size,
                         seed=self.config.experiment.seed, device=self.device)  # fmt: skip
-        for batch, inputs in self._batches(loader, store):
-            rows = iter(()) if inputs is None else self._rows(loader, batch, inputs, views, threshold)
+        for batch, inputs in loader.planned():
+            rows = iter(()) if inputs is None else self._rows(loader, batch, inputs[0], views, threshold)
             for index in batch.items:
                 path = str(paths[index])
                 yield (
@@ -114,15 +114,6 @@ class Predictor:
                     if index in store.bad
                     else self._prediction(path, store, index, *next(rows))
                 )
-
-    @staticmethod
-    def _batches(loader: Loader, store: Store) -> Iterator[tuple[Batch, Tensor | None]]:
-        """Each batch with its inputs; the loader passes over one of which no file can be read."""
-        given = iter(loader)
-        for batch in loader.plan(0):
-            readable = any(index not in store.bad for index in batch.items)
-            inputs = next(given, None) if readable else None
-            yield batch, inputs[0] if inputs else None
 
     def _rows(
         self, loader: Loader, batch: Batch, inputs: Tensor, views: int, threshold: float

@@ -91,6 +91,8 @@ def tta(
     views: Any = None
     for view in range(n):
         scores = _pass(learner, _random_view(loader, view), True, {"scores": True}).scores
+        if isinstance(scores, tuple):
+            raise ConfigError("the scores of a model with several outputs are not averaged", hint="use predictions")
         views = scores if views is None else torch.maximum(views, scores) if use_max else views + scores
     plain = predictions(learner, loader)
     if use_max:

@@ -54,7 +54,8 @@ class ClassLoss(Loss):
         if self.weight is None:
             return counted
         if targets.is_floating_point():
-            return torch.einsum("nc...,c->n...", targets, self.weight)
+            # Not by einsum, which autocast would run in half precision.
+            return (targets * self.weight.reshape(-1, *[1] * (targets.ndim - 2))).sum(dim=1)
         return self.weight[targets] if counted is None else self.weight[targets.where(counted, 0)] * counted
 
     def extra_repr(self) -> str:

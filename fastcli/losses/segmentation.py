@@ -33,7 +33,7 @@ class Dice(Loss):
         """The loss of every item, (n,)."""
         shares = logits.float().softmax(dim=1)
         truth = targets.float() if targets.is_floating_point() else self._one_hot(targets, shares)
-        if self.ignore_index is not None:
+        if self.ignore_index is not None and not targets.is_floating_point():
             shares = shares * (targets != self.ignore_index).unsqueeze(1)
         area = tuple(range(2, shares.ndim))
         overlap = (shares * truth).sum(area)

@@ -158,3 +158,15 @@ def test_partial_epochs_and_given_weights():
     loader = make(10, weights=[0.0] * 9 + [1.0], per_epoch=3)
     assert labels_of(loader) == [[90, 90, 90]]
     assert loader.n == 3
+
+
+def test_a_plan_says_which_batches_cannot_be_opened_at_all():
+    def load(i):
+        if i < 2:
+            raise DataError(f"{i}.png is truncated")
+        return torch.full((3, 4, 4), i, dtype=torch.uint8)
+
+    loader = make(5, batch_size=2, train=False, load=load, skip_bad=True)
+    planned = [(batch.items, None if parts is None else parts[1].tolist()) for batch, parts in loader.planned()]
+    assert planned == [((0, 1), None), ((2, 3), [20, 30]), ((4,), [40])]
+    assert labels_of(loader) == [[20, 30], [40]]

@@ -371,3 +371,17 @@ def test_nan_scores_stay_nan():
     learner = plain()
     nn.init.constant_(learner.model.weight, math.nan)
     assert predictions(learner).scores.isnan().all()
+
+
+def test_tta_refuses_a_model_of_several_outputs(folder):
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3 * 8 * 8, 2)
+
+        def forward(self, images):
+            return self.linear(images.flatten(1)), self.linear(-images.flatten(1))
+
+    learner = make(loaders_of(folder, transforms=[Flip(0.5)]), model=Two())
+    with pytest.raises(ConfigError, match="several outputs"):
+        tta(learner, n=2)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from fastcli.errors import ConfigError
-from fastcli.losses import default_loss
+from fastcli.losses import Focal, default_loss
 from fastcli.registry import losses
 from fastcli.types import TargetInfo
 
@@ -248,3 +248,12 @@ def test_fastais_loss_shared_by_all_learners():
     assert first is not second
     assert second.weight is None
     assert losses.build("cross_entropy", THREE, class_weights=[1, 2, 3]) is not first
+
+
+def test_class_weights_of_shares_are_summed_in_full_under_autocast():
+    """A sum by einsum is one of half precision there, and was off by a thousandth."""
+    loss = Focal(3, weight=torch.tensor([0.3337, 1.7771, 2.1234]))
+    logits, shares = torch.randn(8, 3), torch.rand(8, 3).softmax(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = loss(logits, shares)
+    torch.testing.assert_close(half, loss(logits, shares), rtol=1e-6, atol=0)
