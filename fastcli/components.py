@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ COMPONENT_MODULES = (
     "fastcli.optim.lookahead",
     "fastcli.optim.torch_optimizers",
     "fastcli.learner.recipes",
+    "fastcli.learner.auto",
     "fastcli.callbacks.schedule",
     "fastcli.callbacks.activations",
     "fastcli.callbacks.ema",
@@ -81,23 +84,27 @@ class Parts:
     def one(self, key: str, chosen: Component | None, default: Any, **fill: Any) -> partial[Any]:
         """The component at `key`, or else `default`, with its parameters checked, waiting for the program's arguments.
 
-        `fill` gives values for parameters that are null.
+        `fill` gives values for parameters that are null. A ConfigError of the component is about `key`; but not of a
+        recipe, in which everything happens.
         """
         chosen = chosen or Component.model_validate(default)
         registry = REGISTRIES[KINDS[key]]
-        params = _checked(registry, key, chosen)
+        with about(key):
+            params = registry.check(chosen.name, **chosen.params)
         params |= {name: value for name, value in fill.items() if params.get(name, ...) is None}
         self.resolved[key] = {"name": chosen.name, **params}
-        return partial(registry[chosen.name], **params)
+        component = registry[chosen.name]
+        return partial(component if key == "train" else _about(key, component), **params)
 
     def several(self, key: str, chosen: Sequence[Component], *given: Any) -> list[Any]:
         """The components of the list at `key`, called with the program's arguments `given`."""
         registry, made = REGISTRIES[KINDS[key]], []
         self.resolved[key] = []
         for i, component in enumerate(chosen):
-            params = _checked(registry, f"{key}.{i}", component)
-            self.resolved[key].append({"name": component.name, **params})
-            made.append(registry[component.name](*given, **params))
+            with about(f"{key}.{i}"):
+                params = registry.check(component.name, **component.params)
+                self.resolved[key].append({"name": component.name, **params})
+                made.append(registry[component.name](*given, **params))
         return made
 
     def config(self) -> Config:
@@ -117,12 +124,28 @@ def as_list(made: Any) -> list[Any]:
     return made if isinstance(made, list) else [made]
 
 
-def _checked(registry: Registry, key: str, chosen: Component) -> dict[str, Any]:
+@contextlib.contextmanager
+def about(key: str) -> Iterator[None]:
+    """A ConfigError that does not say what in the configuration it is about is about `key`."""
     try:
-        return registry.check(chosen.name, **chosen.params)
+        yield
     except ConfigError as error:
         error.key = error.key or key
         raise
+
+
+def _about(key: str, component: Callable[..., Any]) -> Callable[..., Any]:
+    """The component, whose errors are about `key`."""
+
+    @functools.wraps(component)
+    def call(*given: Any, **params: Any) -> Any:
+        try:  # and not `about`, which takes longer than a labeller that is called for each item
+            return component(*given, **params)
+        except ConfigError as error:
+            error.key = error.key or key
+            raise
+
+    return call
 
 
 def _plain(value: Any) -> Any:

@@ -66,9 +66,17 @@ class Experiment:
         except BaseException as error:
             self._end_early(run, error)
             raise
+        self._keep_choices(run)
         self._report(run)
         run.finish()
         return self.learner.history
+
+    def _keep_choices(self, run: Run) -> None:
+        """Write what the recipe chose while it ran into the configuration, so that it can be repeated."""
+        if self.learner.chosen:
+            train = {**self.config.train.model_dump(), **self.learner.chosen}
+            self.config = Config.model_validate({**self.config.model_dump(), "train": train})
+            run.write_resolved(dump(self.config))
 
     @contextlib.contextmanager
     def _memory_told(self) -> Iterator[None]:
@@ -86,9 +94,10 @@ class Experiment:
 
     def lr_find(self, **options: Any) -> LRFind:
         """The learning-rate curve of the phase that the recipe begins with, everything left as it was."""
-        begins_frozen = self.config.train.params.get("freeze_epochs", 0) > 0
+        params = self.config.train.params
+        begins_frozen = self.config.train.recipe == "auto" or params.get("freeze_epochs", 0) > 0
         if begins_frozen:
-            self.learner.freeze(norms="follow" if self.config.train.params["freeze_bn"] else "train")
+            self.learner.freeze(norms="follow" if params.get("freeze_bn", True) else "train")
         try:
             with self._memory_told():
                 return lr_find(self.learner, **options)
@@ -133,14 +142,14 @@ class Experiment:
         return direction(self.monitor, self.learner.metrics) == "min"
 
     @property
-    def total_epochs(self) -> int:
-        """Epochs of the whole recipe."""
+    def total_epochs(self) -> int | None:
+        """Epochs of the whole recipe; None where it decides that while it runs."""
         return epochs_of(self.config.train.params)
 
     @property
     def total_steps(self) -> int:
-        """Training batches of the whole recipe."""
-        return self.total_epochs * len(self.loaders.train)
+        """Training batches of the whole recipe, or of one epoch where it decides while it runs how many there are."""
+        return (self.total_epochs or 1) * len(self.loaders.train)
 
     def try_step(self) -> float:
         """Seconds of one forward and backward pass, as the training will take it; a copy of the model takes it."""
@@ -195,12 +204,14 @@ def determinism(mode: str, device: torch.device) -> Iterator[None]:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
-def epochs_of(params: Mapping[str, Any]) -> int:
-    """Epochs that a recipe with these parameters runs.
+def epochs_of(params: Mapping[str, Any]) -> int | None:
+    """Epochs that a recipe with these parameters runs; None where it decides that while it runs.
 
     >>> epochs_of({"epochs": 2, "freeze_epochs": 1}), epochs_of({"cycles": 2, "cycle_len": 1, "cycle_mult": 2})
     (3, 3)
     """
     if "cycles" in params:
-        return sum(params["cycle_len"] * params["cycle_mult"] ** k for k in range(params["cycles"]))
+        return int(sum(params["cycle_len"] * params["cycle_mult"] ** k for k in range(params["cycles"])))
+    if "epochs" not in params:
+        return None
     return int(params["epochs"]) + int(params.get("freeze_epochs", 0))

@@ -48,18 +48,26 @@ class Progress(Callback):
         self._shown: int | None = None
         self._best: float | None = None
         self._fitting = False
+        self._told = 0
 
     def before_fit(self, learner: Any) -> None:
         if self._shown is None:  # a resumed training begins with rows that were shown before
             for row in learner.history:
                 self._improves(row)
             self._shown = len(learner.history)
+        self.tell(learner)
         self._fitting = self.screen.live  # a validation outside of a fit has no bar
         self._rows_before = len(learner.history)
         self._fit_started = self._clock()
         self._drawn = -math.inf
         self._loss: float | None = None
         self._timer: Timer = learner.callback(Timer)
+
+    def tell(self, learner: Any) -> None:
+        """Show what a recipe has chosen since the last time."""
+        for note in learner.notes[self._told :]:
+            self.screen.line(note)
+        self._told = len(learner.notes)
 
     def after_batch(self, learner: Any) -> None:
         if not self._fitting:
@@ -83,6 +91,7 @@ class Progress(Callback):
         self._shown = len(learner.history)
 
     def cleanup_fit(self, learner: Any) -> None:
+        self.tell(learner)
         self._fitting = False
         self.screen.clear()
 

@@ -10,6 +10,7 @@ from fastcli import __version__
 from fastcli.cli import console
 
 if TYPE_CHECKING:
+    from fastcli.callbacks.progress import Progress
     from fastcli.events import Callback
     from fastcli.run.directory import Run
     from fastcli.training import Experiment
@@ -21,6 +22,7 @@ class Reporter:
     def __init__(self, experiment: Experiment, run: Run, name: str) -> None:
         from fastcli.callbacks.screen import Screen
 
+        self.progress: list[Progress] = []
         self.experiment, self.run, self.name, self.started = experiment, run, name, time.perf_counter()
         stream = sys.stderr if console.state.json else sys.stdout
         self.screen = Screen.for_stream(stream, plain=console.state.plain, quiet=console.state.quiet)
@@ -45,13 +47,15 @@ class Reporter:
             "monitor": self.experiment.monitor,
             "lower_is_better": self.experiment.lower_is_better,
         }
-        shown: list[Callback] = [Progress(screen, epochs=epochs, **options) for screen in (self.screen, self.log)]
-        return [*shown, JsonProgress(sys.stdout)] if console.state.json else shown
+        self.progress = [Progress(screen, epochs=epochs, **options) for screen in (self.screen, self.log)]
+        return [*self.progress, JsonProgress(sys.stdout)] if console.state.json else [*self.progress]
 
     def end(self) -> None:
         """Show the best figure, where it is, and what can follow."""
         from fastcli.callbacks.screen import final_line
 
+        for progress in self.progress:
+            progress.tell(self.experiment.learner)  # what was chosen after the last fit
         best, metrics = self.experiment.best or {}, self.experiment.learner.metrics
         name = metrics[0].name if metrics else self.experiment.monitor
         skipped = self._skipped()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fastcli.callbacks.record import Recorder
 from fastcli.callbacks.timing import Timer
-from fastcli.data.seeding import derive_seed, seed_device
+from fastcli.data.seeding import seed_device, step_seeds
 from fastcli.errors import ConfigError
 from fastcli.events import Callback, Cancel, handlers
 from fastcli.learner.phases import phase, wider
@@ -70,6 +70,8 @@ class Learner:
         self.batch_index = 0
         self.training = self.epoch_done = False
         self.directory = Path()
+        self.chosen: dict[str, Any] = {}
+        self.notes: list[str] = []
         self._handlers: dict[str, list[Callable[[Learner], None]]] = handlers([])
 
     def __repr__(self) -> str:
@@ -109,8 +111,9 @@ class Learner:
 
     @phase("train")
     def _train(self) -> None:
-        for self.batch_index, batch in enumerate(self._batches(self.train_loader)):
-            seed_device(self.device, derive_seed(self.seed, self.global_epoch, self.batch_index, 2))
+        seeds = step_seeds(self.seed, self.global_epoch, 2)
+        for self.batch_index, (batch, seed) in enumerate(zip(self._batches(self.train_loader), seeds, strict=False)):
+            seed_device(self.device, seed)
             self._take(batch)
             self._batch()
             self.iteration += 1
@@ -166,6 +169,11 @@ class Learner:
     def weights(self) -> dict[str, Tensor]:
         """The tensors that a checkpoint of the best keeps; a callback that averages weights replaces this."""
         return dict(self.model.state_dict())
+
+    def choose(self, name: str, value: Any, note: str = "") -> None:
+        """Keep what a recipe chose for its parameter `name`; `note` is told to whoever watches."""
+        self.chosen[name] = value
+        self.notes += [note] if note else []
 
     @property
     def progress(self) -> float:

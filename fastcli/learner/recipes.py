@@ -6,6 +6,7 @@ the first layer group to the last.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any
@@ -13,6 +14,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from fastcli.callbacks.schedule import Schedule, Scheduler
+from fastcli.errors import ConfigError
+from fastcli.learner.features import cached_features
 from fastcli.optim.groups import spread
 from fastcli.optim.schedules import combined_cosine, constant, flat_cosine, one_cycle, restarts, warmup_cosine
 from fastcli.registry import recipes
@@ -72,17 +75,23 @@ def fine_tune(
     div: Positive = 5.0,
     momentum: Momenta = MOMENTA,
     freeze_bn: bool = True,
+    cache_features: Annotated[int, Field(ge=0)] = 0,
 ) -> None:
     """Trains the head of a pretrained model for `freeze_epochs`, then all of it for `epochs` at half the rate.
 
     In the second phase the first layer group gets the rate divided by `lr_mult`. With `freeze_bn` the body's batch
     norms stay as they were pretrained, so the frozen body needs no backward pass, and small batches do not spoil
-    their statistics; without, they train in both phases, as in fastai.
+    their statistics; without, they train in both phases, as in fastai. With `cache_features` the frozen body sees so
+    many random views of each picture and no more: later epochs take its features from memory.
     """
+    if cache_features and not freeze_bn:
+        raise ConfigError("features cannot be kept of a body whose batch norms train", hint="use freeze_bn: true",
+                          key="train.cache_features")  # fmt: skip
     if freeze_epochs:
         learner.freeze(norms="follow" if freeze_bn else "train")
-        rate = lr if freeze_bn else slice(lr)
-        fit_one_cycle(learner, freeze_epochs, rate, pct_start=0.99, momentum=momentum)  # type: ignore[arg-type]
+        rate: Any = lr if freeze_bn else slice(lr)
+        with cached_features(learner, cache_features) if cache_features else contextlib.nullcontext():
+            fit_one_cycle(learner, freeze_epochs, rate, pct_start=0.99, momentum=momentum)
     learner.unfreeze(norms="freeze" if freeze_bn else "follow")
     lr /= 2
     fit_one_cycle(learner, epochs, (lr / lr_mult, lr), div=div, pct_start=pct_start, momentum=momentum)

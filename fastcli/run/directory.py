@@ -122,6 +122,10 @@ class Run:
         self._write("config.resolved.yaml", resolved)
         self._write("overrides.txt", "".join(f"{override}\n" for override in overrides))
 
+    def write_resolved(self, resolved: str) -> None:
+        """Keep every value anew, after some were chosen while the training ran."""
+        self._write("config.resolved.yaml", resolved)
+
     def write_environment(self, device: str | None = None) -> None:
         """Keep what this process runs on; `device` is a torch device such as `cuda:0`."""
         self._write_json("environment.json", environment(device))

@@ -52,6 +52,7 @@ class Learner:
 
     def __init__(self, showing, rows=ROWS):
         self.showing, self.rows, self.history, self.time, self.progress = showing, list(rows), [], 0.0, 0.0
+        self.notes = []
         self.inputs = ([0] * 64,)
         self.timer = Timer(self.clock)
 
