@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,25 +34,23 @@ class Recorder(Callback):
         """For each epoch the training loss, then the validation loss and the metrics."""
 
     def before_fit(self, learner: Any) -> None:
-        self._pending: list[Tensor] = []
         self._timer: Timer = learner.callback(Timer)
 
     def before_epoch(self, learner: Any) -> None:
         self._row: dict[str, Any] = {}
 
     def before_train(self, learner: Any) -> None:
-        self._train = _MeanLoss(learner.device)
+        self._train = _Losses()
 
     def before_validate(self, learner: Any) -> None:
-        self._valid = _MeanLoss(learner.device)
+        self._valid = _Losses()
         for metric in learner.metrics:
             metric.reset()
 
     def after_loss(self, learner: Any) -> None:
-        n, loss = len(learner.inputs[0]), learner.loss.detach()
+        n, loss = learner.inputs[0].shape[0], learner.loss.detach()
         if learner.training:
             self._train.add(loss, n)
-            self._pending.append(loss)
             self._note_rates(learner.optimizer.param_groups)
         else:
             self._valid.add(loss, n)
@@ -64,16 +63,15 @@ class Recorder(Callback):
         self.momenta.append(groups[-1].get("momentum"))
 
     def after_train(self, learner: Any) -> None:
-        if self._pending:
-            self.losses += torch.stack(self._pending).tolist()
-            self._pending.clear()
-        self._row["train_loss"] = self._train.value()
+        losses = self._train.read()
+        self.losses += losses.tolist()
+        self._row["train_loss"] = self._train.mean(losses)
         seconds = max(self._timer.seconds, 1e-9)
         self._row["img_per_s"] = self._timer.images / seconds
         self._row["wait"] = self._timer.waited / seconds
 
     def after_validate(self, learner: Any) -> None:
-        scores = {"valid_loss": self._valid.value()}
+        scores = {"valid_loss": self._valid.mean(self._valid.read())}
         scores |= {metric.name: float(metric.compute()) for metric in learner.metrics}
         learner.scores = scores
 
@@ -99,15 +97,22 @@ class Recorder(Callback):
         self.iters, self.values = list(state["iters"]), list(state["values"])
 
 
-class _MeanLoss:
-    """The mean loss per sample of one phase, summed on the device."""
+class _Losses:
+    """The losses of one phase, left on the device until they are asked for: a sum at every step would take its time."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._sum, self._count = torch.zeros((), device=device), 0
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+        self._sizes: list[int] = []
 
     def add(self, loss: Tensor, n: int) -> None:
-        self._sum += loss * n
-        self._count += n
+        self._losses.append(loss)
+        self._sizes.append(n)
 
-    def value(self) -> float:
-        return float(self._sum) / self._count if self._count else math.nan
+    def read(self) -> Tensor:
+        """All of them (n_batches,) in float32; waits for the device."""
+        return torch.stack(self._losses).float().cpu() if self._losses else torch.empty(0)
+
+    def mean(self, losses: Tensor) -> float:
+        """Per sample; summed in their order, so that it is the same wherever it is computed."""
+        sizes = np.array(self._sizes, dtype=np.float32)
+        return float(np.cumsum(losses.numpy() * sizes)[-1]) / sum(self._sizes) if self._sizes else math.nan

@@ -36,7 +36,7 @@ class Timer(Callback):
 
     def after_loss(self, learner: Any) -> None:
         if learner.training:
-            self.images += len(learner.inputs[0])
+            self.images += learner.inputs[0].shape[0]
 
     def after_batch(self, learner: Any) -> None:
         self._batch_ended = self._clock()

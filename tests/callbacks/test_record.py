@@ -44,6 +44,18 @@ def test_steps_and_the_ends_of_epochs_are_kept_over_all_fits():
     )
 
 
+def test_a_mean_loss_is_summed_batch_by_batch_in_single_precision():
+    """As it always was: a run's figures can be compared with those of earlier runs to the last digit."""
+    learner = make()
+    learner.fit(3)
+    recorder = learner.callback(Recorder)
+    for epoch, row in enumerate(learner.history):
+        total = torch.zeros(())
+        for loss, n in zip(recorder.losses[3 * epoch : 3 * epoch + 3], [4, 4, 2], strict=True):
+            total += torch.tensor(loss) * n
+        assert row["train_loss"] == float(total) / 10
+
+
 def test_a_batch_without_a_loss_has_no_entry():
     class Skip(Callback):
         def before_batch(self, learner):
