@@ -112,6 +112,15 @@ class Optimizer(torch.optim.Optimizer):
                         break
         return loss
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, as torch does, but without an entry in the profiler, which takes as long as a layer."""
+        if not set_to_none:
+            super().zero_grad(set_to_none=False)
+            return
+        for param_group in self.param_groups:
+            for parameter in param_group["params"]:
+                parameter.grad = None
+
     def _groups(self, param_group: dict[str, Any]) -> Iterator[Group]:
         # One device and dtype each: torch._foreach_* fall back to a loop, or fail, on mixed lists. One age each, so
         # that one number corrects them all; there are only as many ages as there were unfreezings.

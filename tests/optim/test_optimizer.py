@@ -307,3 +307,15 @@ def test_a_step_never_reads_from_the_device():
             parameter.grad = torch.ones_like(parameter)
         make(parameters).step()
         assert parameters[0].max() < 1
+
+
+def test_gradients_are_forgotten_or_set_to_zero():
+    model = small_model()
+    optimizer = adam(model.parameters())
+    model(torch.ones(2, 2, 4, 4)).sum().backward()
+    kept = [parameter.grad for parameter in model.parameters()]
+    optimizer.zero_grad(set_to_none=False)
+    assert all(gradient is parameter.grad for gradient, parameter in zip(kept, model.parameters(), strict=True))
+    assert not any(gradient.any() for gradient in kept)
+    optimizer.zero_grad()
+    assert all(parameter.grad is None for parameter in model.parameters())
