@@ -28,7 +28,7 @@ from fastcli.learner.opened import opened
 from fastcli.show import show_results as draw_results
 from fastcli.types import BoundingBoxes, KeyPoints, Mask
 
-__all__ = ["Predictions", "in_order", "predict", "predictions", "show_results", "tta"]
+__all__ = ["Predictions", "in_order", "items_of", "pass_over", "predict", "predictions", "show_results", "tta"]
 
 UNHEARD = (Recorder, GatherPredictions, ShortEpoch)
 """Callbacks that record a validation, or end it early."""
@@ -162,6 +162,20 @@ def in_order(loader: Any) -> Any:
     return ordered
 
 
+def pass_over(learner: Any, loader: Any, gather: Callback) -> None:
+    """Run one validation over `loader` for `gather`, without the callbacks that record one or end it early."""
+    with torch.inference_mode():
+        learner.pass_over(_Plain(loader), [*(c for c in learner.callbacks if not isinstance(c, UNHEARD)), gather])
+
+
+def items_of(loader: Any) -> tuple[int, ...] | None:
+    """The numbers of the items that a loader gave, in its order; None for loaders that are not ours."""
+    if not isinstance(loader, BatchPlan):
+        return None
+    bad = set().union(*(element.bad for element in getattr(loader, "elements", ())))
+    return tuple(i for batch in loader.plan(loader.epoch) for i in batch.items if i not in bad)
+
+
 def _random_view(loader: Any, number: int) -> Any:
     view = copy.copy(loader)
     view.augment = True
@@ -196,12 +210,11 @@ def _pass(learner: Any, loader: Any, activate: bool, wanted: dict[str, bool]) ->
     """One validation over `loader`, which ends every batch when it is predicted."""
     n = getattr(loader, "n", None) or (len(loader.dataset) if hasattr(loader, "dataset") else None)
     gather = _Gather(answers_of(learner), activate, wanted, n)
-    with torch.inference_mode():
-        learner.pass_over(_Plain(loader), [*(c for c in learner.callbacks if not isinstance(c, UNHEARD)), gather])
+    pass_over(learner, loader, gather)
     if all(rows.empty for rows in gather.kept.values()):
         raise DataError("there are no items to predict")
     found = {name: rows.value() for name, rows in gather.kept.items()}
-    return Predictions(**{"scores": None, "targets": None, **found}, items=_items(loader))
+    return Predictions(**{"scores": None, "targets": None, **found}, items=items_of(loader))
 
 
 class _Plain:
@@ -222,13 +235,6 @@ class _Plain:
             if batch is None:
                 return
             yield (batch,) if isinstance(batch, Tensor) else batch
-
-
-def _items(loader: Any) -> tuple[int, ...] | None:
-    if not isinstance(loader, BatchPlan):
-        return None
-    bad = set().union(*(element.bad for element in getattr(loader, "elements", ())))
-    return tuple(i for batch in loader.plan(loader.epoch) for i in batch.items if i not in bad)
 
 
 def _inputs_of(learner: Any, item: Any) -> tuple[Tensor, ...]:

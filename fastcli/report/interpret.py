@@ -11,9 +11,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fastcli.callbacks.mix import loss_per_item
+from fastcli.data.loader import Loader
+from fastcli.data.plan import Batch
 from fastcli.errors import ConfigError
-from fastcli.events import Callback
+from fastcli.events import Callback, CancelBatch
+from fastcli.learner.answers import item_losses
+from fastcli.learner.gather import Rows
+from fastcli.learner.inference import in_order, items_of, pass_over
 from fastcli.metrics.base import class_shares
 from fastcli.metrics.counts import confusion_counts, ratio
 from fastcli.report.classes import ClassificationReport, report_of
@@ -64,25 +68,22 @@ class Interpretation:
 
     @classmethod
     def from_learner(cls, learner: Any, loader: Any = None, *, target: TargetInfo | None = None) -> Interpretation:
-        """The interpretation of `loader`'s items, or else of the validation split, from one validation of them.
+        """The interpretation of `loader`'s items, or else of the validation split, from one pass over them.
 
-        `target` is needed for loaders that do not say what their targets are.
+        They are taken in their order, without random views. `target` is needed for loaders that do not say what their
+        targets are.
         """
-        loader = learner.valid_loader if loader is None else loader
-        target = target or getattr(learner.loaders, "target", None)
+        loader = in_order(learner.valid_loader if loader is None else loader)
+        target = target or learner.target_info
         if target is None:
             raise ConfigError("these loaders do not say what their targets are", hint="give target=TargetInfo(…)")
         gather = _Gather(target)
-        learner.validate(loader, callbacks=[gather])
-        if not gather.losses:
+        pass_over(learner, loader, gather)
+        found = {name: rows.value() for name, rows in gather.kept.items()}
+        if found["losses"] is None:
             raise ConfigError("there is nothing to interpret: the loader has no items")
-        places = _places(loader, gather.batches)
-        return cls(
-            target, torch.cat(gather.scores) if gather.scores else None, torch.cat(gather.decisions),
-            torch.cat(gather.targets), torch.cat(gather.losses),
-            names=[loader.name_of(place.item) for place in places] if places and hasattr(loader, "name_of") else (),
-            samples=_opener(learner.loaders, loader, places),
-        )  # fmt: skip
+        names, samples = _files(learner.loaders, loader)
+        return cls(target, **found, names=names, samples=samples)
 
     @classmethod
     def from_arrays(
@@ -213,69 +214,34 @@ def compact(targets: Tensor, target: TargetInfo) -> Tensor:
 
 
 class _Gather(Callback):
-    """Keeps what `Interpretation` needs of each validation batch on the CPU."""
+    """Keeps what `Interpretation` needs of each batch, and ends it after the prediction."""
 
-    orders = {"after_loss": 100}  # after all that changes predictions
+    order = 1000  # after all that changes predictions
 
     def __init__(self, target: TargetInfo) -> None:
         self.target = target
-        self.batches: list[tuple[int, int]] = []
-        self.scores: list[Tensor] = []
-        self.decisions: list[Tensor] = []
-        self.targets: list[Tensor] = []
-        self.losses: list[Tensor] = []
+        self.kept = {name: Rows() for name in ("scores", "decisions", "targets", "losses")}
 
-    def after_loss(self, learner: Any) -> None:
+    def after_predict(self, learner: Any) -> None:
         if isinstance(learner.targets, tuple):
             raise ConfigError("an interpretation is of one target, and these items have several")
         scores, decisions = read(learner.prediction, self.target)
         if scores is not None:
-            self.scores.append(scores.cpu())
-        self.decisions.append(decisions.cpu())
-        self.targets.append(compact(learner.targets, self.target).cpu())
-        self.losses.append(_losses(learner).float().cpu())
-        self.batches.append((learner.batch_index, len(learner.targets)))
+            self.kept["scores"].add(scores)
+        self.kept["decisions"].add(decisions)
+        self.kept["targets"].add(compact(learner.targets, self.target))
+        self.kept["losses"].add(item_losses(learner.loss_fn, learner.prediction, learner.targets))
+        raise CancelBatch
 
 
-def _losses(learner: Any) -> Tensor:
-    prediction, targets = learner.prediction, learner.targets
-    per_item = loss_per_item(learner.loss_fn)
-    if per_item is not None:
-        return per_item(prediction, targets)
-    # A loss that knows batches only gets batches of one.
-    return torch.stack([learner.loss_fn(prediction[i : i + 1], targets[i : i + 1]) for i in range(len(targets))])
-
-
-class _Place(NamedTuple):
-    """Where an item is: its number, and its row of a batch."""
-
-    item: int
-    batch: Any
-    row: int
-
-
-def _places(loader: Any, batches: Sequence[tuple[int, int]]) -> list[_Place]:
-    """The place of every item that was seen; none for loaders without a plan."""
-    if not hasattr(loader, "plan"):
-        return []
-    bad: set[int] = set().union(*(element.bad for element in loader.elements))
-    plan = loader.plan(loader.epoch)
-    places: list[_Place] = []
-    for index, n in batches:
-        kept = [item for item in plan[index].items if item not in bad]
-        places += [_Place(item, plan[index], row) for row, item in enumerate(kept[:n])]
-    return places
-
-
-def _opener(loaders: Any, loader: Any, places: Sequence[_Place]) -> Callable[[Sequence[int]], list[Sample]] | None:
-    if not places or not hasattr(loaders, "samples"):
-        return None
+def _files(loaders: Any, loader: Any) -> tuple[list[str], Callable[[Sequence[int]], list[Sample]] | None]:
+    """The files of a loader's items, and what opens some of them; nothing for items that are no files."""
+    items = items_of(loader)
+    if items is None or not isinstance(loader, Loader) or not hasattr(loaders, "samples"):
+        return [], None
 
     def samples(indices: Sequence[int]) -> list[Sample]:
-        opened = []
-        for place in (places[i] for i in indices):
-            batch = loader.load(place.batch)  # the whole of it, because random views are drawn for a batch
-            opened += loaders.samples([part[place.row : place.row + 1] for part in batch], 1)
+        opened: list[Sample] = loaders.samples(loader.load(Batch(0, 0, tuple(items[i] for i in indices))), len(indices))
         return opened
 
-    return samples
+    return [loader.name_of(item) for item in items], samples

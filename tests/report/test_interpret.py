@@ -12,6 +12,7 @@ from torch import nn
 
 from fastcli.data.blocks import CategoryBlock, ImageBlock
 from fastcli.data.datablock import DataBlock
+from fastcli.data.tensors import DataLoader
 from fastcli.errors import ConfigError
 from fastcli.learner.inference import predictions
 from fastcli.learner.learner import Learner
@@ -216,3 +217,18 @@ def test_top_losses_of_every_kind_of_target(kind, tmp_path):
         assert shown[:2] == ["target, loss 3", "predicted"]
         drawn = figure.axes[0].images if kind == "mask" else figure.axes[0].collections
         assert len(drawn) == (2 if kind == "mask" else 1)
+
+
+def test_an_interpretation_leaves_the_learners_figures_as_they_were(learner, loaders):
+    learner.fit(1)
+    scores = dict(learner.scores)
+    Interpretation.from_learner(learner, loaders.train)
+    assert learner.scores == scores
+
+
+def test_loaders_of_tensors_are_interpreted():
+    """They once were asked for the elements of pictures."""
+    loader = DataLoader(list(zip(torch.randn(6, 3, 8, 8), TRUTH[:6], strict=True)), 4, shuffle=True)
+    interpretation = Interpretation.from_learner(Learner((loader, loader), Net(), CrossEntropy(3)), target=THREE)
+    assert torch.equal(interpretation.targets, TRUTH[:6])
+    assert interpretation.names == []
