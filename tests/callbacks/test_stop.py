@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from fastcli.callbacks.mix import CutMix, MixUp
-from fastcli.callbacks.mix import CutMix, MixUp
 from fastcli.callbacks.monitor import Best, direction
 from fastcli.callbacks.stop import EVERY, EarlyStopping, StopOnSignal, TerminateOnNaN
 from fastcli.errors import ConfigError, NonFiniteLossError, Stopped, Terminated
