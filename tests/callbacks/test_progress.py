@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from fastcli.callbacks.progress import JsonProgress, Progress, drawn_bar
 from fastcli.callbacks.screen import Screen, final_line, resolved_line
@@ -53,7 +54,7 @@ class Learner:
     def __init__(self, showing, rows=ROWS):
         self.showing, self.rows, self.history, self.time, self.progress = showing, list(rows), [], 0.0, 0.0
         self.notes = []
-        self.inputs = ([0] * 64,)
+        self.inputs = (torch.zeros(64, 1),)
         self.timer = Timer(self.clock)
 
     def clock(self):
