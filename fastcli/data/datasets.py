@@ -119,11 +119,6 @@ class Datasets:
         """The encoder of each block."""
         return [block.encoder for block in self.blocks]
 
-    @property
-    def target_encoder(self) -> Encoder:
-        """The encoder of the last block."""
-        return self.blocks[-1].encoder
-
     @cached_property
     def targets(self) -> tuple[TargetInfo, ...]:
         """What a loss, a metric or a head needs to know of each target."""

@@ -25,9 +25,6 @@ class InputConfig:
     std: tuple[float, ...]
     size: tuple[int, int]
     """Height and width in pixels."""
-    interpolation: str
-    crop_pct: float
-    """The part of the shorter side that the centre crop keeps at validation."""
 
 
 def input_config(config: Mapping[str, Any], channels: int = 3) -> InputConfig:
@@ -39,13 +36,7 @@ def input_config(config: Mapping[str, Any], channels: int = 3) -> InputConfig:
     size = config.get("input_size") or (3, 224, 224)
     given = Normalize(config.get("mean") or (0.5, 0.5, 0.5), config.get("std") or (0.5, 0.5, 0.5))
     statistics = given.for_channels(channels)
-    return InputConfig(
-        mean=statistics.mean,
-        std=statistics.std,
-        size=(int(size[1]), int(size[2])),
-        interpolation=str(config.get("interpolation") or "bicubic"),
-        crop_pct=float(config.get("crop_pct") or 1.0),
-    )
+    return InputConfig(statistics.mean, statistics.std, (int(size[1]), int(size[2])))
 
 
 class FineTuneModel(nn.Module):

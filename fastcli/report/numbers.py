@@ -82,18 +82,3 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     highest = high - (len(order) - 1) * gap
     placed = {i: max(low, min(origins[place], highest)) + place * gap for place, i in enumerate(order)}
     return [placed[i] for i in range(len(wanted))]
-
-
-def rows_without_overlap(spans: Sequence[tuple[float, float]]) -> list[int]:
-    """For each (start, end), in order of their starts, the lowest row in which it meets no other.
-
-    >>> rows_without_overlap([(0, 10), (5, 12), (11, 20)])
-    [0, 1, 0]
-    """
-    ends: list[float] = []
-    rows = []
-    for start, end in spans:
-        row = next((i for i, last in enumerate(ends) if last < start), len(ends))
-        ends[row : row + 1] = [end]
-        rows.append(row)
-    return rows

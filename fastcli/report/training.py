@@ -7,11 +7,11 @@ from typing import Any
 from fastcli.callbacks.record import Recorder
 from fastcli.report.history import plot_history
 from fastcli.report.plots import plot_lr
-from fastcli.report.show import show_samples
 from fastcli.run.directory import Run
+from fastcli.show import show_grid
 
-SHOWN = 16
-"""Pictures of batch_train.png."""
+SHOWN, WIDTH = 16, 1.55
+"""Pictures of batch_train.png, and the width of each in inches."""
 
 
 def plot_training(run: Run, learner: Any, monitor: str, *, lower_is_better: bool) -> None:
@@ -27,4 +27,4 @@ def plot_training(run: Run, learner: Any, monitor: str, *, lower_is_better: bool
 def plot_batch(run: Run, loaders: Any) -> None:
     """Draw plots/batch_train.png: the first training batch as the model sees it, with its targets on or above it."""
     samples = loaders.samples(loaders.one_batch(), SHOWN)
-    run.draw("batch_train.png", lambda path: show_samples(samples, path))
+    run.draw("batch_train.png", lambda path: show_grid(samples, max_n=SHOWN, width=WIDTH, path=path))

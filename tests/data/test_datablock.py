@@ -203,8 +203,8 @@ def test_one_block_makes_loaders_of_several_sources_without_mixing_their_vocabul
     made = DataBlock((RegressionBlock, CategoryBlock), get_items=None, getters=[part(0), part(1)])
     first = made.datasets([(i, "ab"[i % 2]) for i in range(20)])
     second = made.datasets([(i, "xyz"[i % 3]) for i in range(20)])
-    assert first.target_encoder.classes == ("a", "b")
-    assert second.target_encoder.classes == ("x", "y", "z")
+    assert first.encoders[-1].classes == ("a", "b")
+    assert second.encoders[-1].classes == ("x", "y", "z")
 
 
 def test_a_plugins_label_type_needs_an_encoder_and_a_line():

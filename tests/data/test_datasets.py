@@ -30,7 +30,7 @@ def test_samples_can_be_looked_at_by_index(datasets):
     assert (picture.shape, mask.shape, points.canvas_size) == ((3, 32, 32), (1, 32, 32), (32, 32))
     row = datasets.items[3]
     assert points.tolist() == [[float(row["x"]), float(row["y"])]]
-    assert datasets.target_encoder.decode(stars) == row["stars"]
+    assert datasets.encoders[-1].decode(stars) == row["stars"]
 
 
 def test_the_samples_of_a_split(datasets):
