@@ -15,7 +15,7 @@ An error has a message (what and where) and a hint (what to do). A traceback mea
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class FastcliError(Exception):
@@ -101,5 +101,14 @@ def did_you_mean(word: str, known: Iterable[str], *, limit: int = 8) -> str:
     close = difflib.get_close_matches(word.lower(), lowered, 1, 0.6)
     if close:
         return f"did you mean {lowered[close[0]]!r}?"
-    more = f", … ({len(known)} in all)" if len(known) > limit else ""
-    return f"known: {', '.join(known[:limit])}{more}"
+    return f"known: {first_few(known, limit)}"
+
+
+def first_few(names: Sequence[object], most: int = 4) -> str:
+    """The first names, and how many there are where that is more than `most`.
+
+    >>> first_few(["adam", "lamb"]), first_few(["adam", "lamb", "lion"], 2)
+    ('adam, lamb', 'adam, lamb, … (3 in all)')
+    """
+    more = f", … ({len(names)} in all)" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more

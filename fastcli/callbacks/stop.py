@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fastcli.callbacks.monitor import Mode, Tracker
-from fastcli.errors import NonFiniteLossError, Stopped, Terminated
+from fastcli.errors import NonFiniteLossError, Stopped, Terminated, first_few
 from fastcli.events import Callback, CancelFit
 from fastcli.registry import callbacks
 
@@ -93,7 +93,7 @@ class TerminateOnNaN(Callback):
         if not hasattr(loader, "plan"):
             return ""
         names = loader.names(loader.plan(learner.global_epoch)[iteration % learner.steps_per_epoch])
-        return f"; its batch: {', '.join(names[:4])}" + (f", … ({len(names)} files)" if len(names) > 4 else "")
+        return f"; its batch: {first_few(names)}"
 
 
 class StopOnSignal(Callback):

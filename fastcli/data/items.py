@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from fastcli.errors import ConfigError, DataError, did_you_mean
+from fastcli.errors import ConfigError, DataError, did_you_mean, first_few
 from fastcli.registry import items
 
 IMAGE_EXTENSIONS = (
@@ -48,19 +50,20 @@ def item_path(item: Any) -> Path:
     raise ConfigError(f"an item of type {type(item).__name__} has no path", hint="give paths, or rows from csv_rows")
 
 
-def paths_of(items: Sequence[Any]) -> list[Path]:
-    """The file of every item; `item 0` and so on for items that are no files.
+def paths_of(items: Sequence[Any], pictures: Sequence[Any] = ()) -> list[Path]:
+    """The file of every item, or else of its picture; `item 0` and so on where neither is a file.
 
-    >>> [str(path) for path in paths_of(["a.png", 3])]
-    ['a.png', 'item 1']
+    >>> [str(path) for path in paths_of(["a.png", 3, 4], [None, None, "b.png"])]
+    ['a.png', 'item 1', 'b.png']
     """
-    paths = []
-    for i, item in enumerate(items):
-        try:
-            paths.append(item_path(item))
-        except ConfigError:
-            paths.append(Path(f"item {i}"))
-    return paths
+    return [next(_known_paths(candidates), Path(f"item {i}"))
+            for i, candidates in enumerate(zip_longest(items, pictures))]  # fmt: skip
+
+
+def _known_paths(candidates: Iterable[Any]) -> Iterator[Path]:
+    for candidate in candidates:
+        with contextlib.suppress(ConfigError):
+            yield item_path(candidate)
 
 
 def column_name(column: str | int, names: Sequence[str]) -> str:
@@ -256,7 +259,6 @@ def _delimiter(table: Path, first_line: str) -> str:
 
 
 def _missing_files(table: Path, missing: list[Path], n: int) -> DataError:
-    shown = ", ".join(str(path) for path in missing[:3]) + (", …" if len(missing) > 3 else "")
     endings = [e for e in IMAGE_EXTENSIONS if missing[0].with_name(f"{missing[0].name}.{e}").is_file()]
     hint = f"did you mean data.items.suffix: .{endings[0]}?" if endings else "set data.items.folder or .suffix"
-    return DataError(f"{len(missing):,} of {n:,} files named in {table} are missing: {shown}", hint=hint)
+    return DataError(f"{len(missing):,} of {n:,} files named in {table} are missing: {first_few(missing)}", hint=hint)

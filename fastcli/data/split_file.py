@@ -8,11 +8,10 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from fastcli.data.items import item_path
-from fastcli.errors import DataError, did_you_mean
+from fastcli.errors import DataError, did_you_mean, first_few
 
 LABEL_SEPARATOR = "|"
 """Between several labels of one item."""
-SHOWN = 3
 
 
 class SplitRow(NamedTuple):
@@ -130,8 +129,9 @@ def _label_text(label: Any) -> str:
 
 def _refuse_unknown(unknown: list[str], n: int, file: str) -> None:
     if unknown:
-        shown = ", ".join(unknown[:SHOWN]) + (", …" if len(unknown) > SHOWN else "")
-        raise DataError(f"{len(unknown):,} of {n:,} files named in {file} are not among the items: {shown}")
+        raise DataError(
+            f"{len(unknown):,} of {n:,} files named in {file} are not among the items: {first_few(unknown)}"
+        )
 
 
 def _unreadable(path: str | Path, error: Exception) -> DataError:

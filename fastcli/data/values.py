@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcli.errors import DataError
+from fastcli.errors import DataError, first_few
 
 
 def listed(value: Any) -> Sequence[Any]:
@@ -89,9 +89,8 @@ def refuse_unknown(labels: Iterable[Sequence[str]], known: dict[str, int], paths
     if not strangers:
         return
     name, files = next(iter(sorted(strangers.items())))
-    shown = ", ".join(str(path) for path in files[:3]) + (", …" if len(files) > 3 else "")
     others = f" (and {len(strangers) - 1} more unknown classes)" if len(strangers) > 1 else ""
     raise DataError(
-        f"class {name!r} is not in the training split{others}: {shown}",
+        f"class {name!r} is not in the training split{others}: {first_few(files)}",
         hint="move one of its images to the training split, remove these files, or list all classes in data.classes",
     )

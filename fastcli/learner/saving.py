@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fastcli.errors import FastcliError
+from fastcli.errors import FastcliError, first_few
 from fastcli.models.pretrained import read_weights
 from fastcli.optim.optimizer import Optimizer, laid_out_like
 from fastcli.run.files import make_directory
@@ -27,8 +27,6 @@ SUFFIX = ".safetensors"
 PREFIX = "optimizer/"
 HEADER = "fastcli"
 FORMAT = 1
-SHOWN = 4
-"""Names in an error."""
 
 
 def save(learner: Any, path: str | Path, with_optimizer: bool = True) -> Path:
@@ -109,19 +107,14 @@ def _compare(source: Path, weights: Mapping[str, Tensor], own: Mapping[str, Tens
     strange = [name for name in weights if name not in own]
     shapes = [f"{name} is {tuple(weights[name].shape)}, not {tuple(own[name].shape)}"
               for name in own if name in weights and weights[name].shape != own[name].shape]  # fmt: skip
-    problems = [f"{what} {_few(names)}" for what, names in (("missing", missing), ("unknown", strange)) if names]
+    problems = [f"{what} {first_few(names)}" for what, names in (("missing", missing), ("unknown", strange)) if names]
     if shapes or (strict and problems):
-        everything = "; ".join([*([_few(shapes)] if shapes else []), *(problems if strict else [])])
+        everything = "; ".join([*([first_few(shapes)] if shapes else []), *(problems if strict else [])])
         hint = "make the model as it was saved" + ("" if shapes else ", or load with strict=False")
         raise FastcliError(f"{source} does not fit the model: {everything}", hint=hint)
     if len(missing) == len(own):
         raise FastcliError(f"{source} has no tensor of the model; its first is {next(iter(weights))!r}")
     return missing
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _kind(optimizer: Any) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastcli.errors import first_few
 from fastcli.run.environment import without_secrets
 
 MOST_CLASSES = 40
@@ -39,7 +40,7 @@ def model_card(
     the target's.
     """
     about = f"`{_code(model)}`" + (f", {parameters / 1e6:,.1f} M parameters" if parameters else "")
-    described = {**data, **({"classes": _class_list(classes)} if classes else {})}
+    described = {**data, **({"classes": first_few(classes, MOST_CLASSES)} if classes else {})}
     when = f" after epoch {epoch}" if epoch is not None else ""
     return "\n".join(
         [
@@ -112,11 +113,6 @@ def _flat(environment: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif value is not None:
             flat[words] = value
     return flat
-
-
-def _class_list(classes: Sequence[str]) -> str:
-    more = f", … ({len(classes)} in all)" if len(classes) > MOST_CLASSES else ""
-    return ", ".join(classes[:MOST_CLASSES]) + more
 
 
 def _escape(words: str) -> str:
