@@ -26,7 +26,8 @@ from torchvision.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, TVTens
 from fastcli.errors import ConfigError, did_you_mean
 
 __all__ = ["BoundingBoxes", "Category", "Image", "ImageBW", "InputInfo", "KeyPoints", "Label", "Mask", "MultiCategory",
-           "Regression", "TVTensor", "TargetInfo", "dispatched", "kernel_of", "register_kernel", "typed"]  # fmt: skip
+           "Regression", "TVTensor", "TargetInfo", "class_logits", "class_scores", "dispatched", "kernel_of",
+           "register_kernel", "typed"]  # fmt: skip
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -98,6 +99,20 @@ class TargetInfo:
         if isinstance(given, str) and given not in self.classes:
             raise ConfigError(f"unknown class {given!r}", hint=did_you_mean(given, self.classes))
         return self.classes.index(given) if isinstance(given, str) else given
+
+
+def class_logits(logits: torch.Tensor) -> torch.Tensor:
+    """Logits with a column per class: one output for two classes is the logit of the second, beside a 0 for the first.
+
+    >>> class_logits(torch.tensor([[3.0], [-2.0]])).argmax(dim=1)
+    tensor([1, 0])
+    """
+    return torch.cat([torch.zeros_like(logits), logits], dim=1) if logits.shape[1] == 1 else logits
+
+
+def class_scores(logits: torch.Tensor) -> torch.Tensor:
+    """The probability of every class, float32 (n, classes, …)."""
+    return class_logits(logits.float()).softmax(dim=1)
 
 
 KERNELS: dict[str, dict[type, Callable[..., Any]]] = {}

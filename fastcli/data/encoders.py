@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from fastcli.data.items import item_path
-from fastcli.data.values import class_scores, listed, names_of, number_rows, numbers_of, refuse_unknown, vocabulary
+from fastcli.data.values import listed, names_of, number_rows, numbers_of, refuse_unknown, vocabulary
 from fastcli.errors import ConfigError, DataError
 from fastcli.transforms.image import from_pillow, open_image
-from fastcli.types import Category, Image, ImageBW, MultiCategory, Regression, TargetInfo, TVTensor, typed
+from fastcli.types import Category, Image, ImageBW, MultiCategory, Regression, TargetInfo, TVTensor, class_scores, typed
 
 NOT_AVAILABLE = "#na#"
 """The class of what is unknown, where one is added."""
@@ -140,7 +140,7 @@ class Categorize(LabelEncoder):
         >>> Categorize(["a", "b"]).scores(torch.zeros(1, 1))
         tensor([[0.5000, 0.5000]])
         """
-        return class_scores(logits, len(self.classes))
+        return class_scores(logits)
 
     def decide(self, scores: Tensor, threshold: float = 0.5) -> Tensor:
         """The index of the likeliest class, int64 (n,)."""

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from fastcli.data.encoders import Categorize, Encoder
 from fastcli.data.items import item_path
-from fastcli.data.values import class_scores, listed, names_of, number_rows, numbers_of, refuse_unknown, vocabulary
+from fastcli.data.values import listed, names_of, number_rows, numbers_of, refuse_unknown, vocabulary
 from fastcli.errors import ConfigError, DataError
 from fastcli.transforms.masks import open_mask
-from fastcli.types import BoundingBoxes, KeyPoints, Mask, TargetInfo, typed
+from fastcli.types import BoundingBoxes, KeyPoints, Mask, TargetInfo, class_scores, typed
 
 LOOKED_AT = 64
 """Training masks that are opened to find the codes, where none are given."""
@@ -63,7 +63,7 @@ class OpenMask(Encoder):
 
     def scores(self, logits: Tensor) -> Tensor:
         """Probabilities (n, n_classes, height, width); one output for two classes is the logit of the second."""
-        return class_scores(logits, len(self.classes))
+        return class_scores(logits)
 
     def decide(self, scores: Tensor, threshold: float = 0.5) -> Tensor:
         """The likeliest code of each pixel, int64 (n, height, width)."""

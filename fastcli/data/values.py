@@ -8,9 +8,6 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from fastcli.errors import DataError, first_few
 
 
@@ -52,14 +49,6 @@ def vocabulary(values: Sequence[Any], sort: bool = True) -> list[Any]:
     if sort:
         labels.sort(key=None if all(isinstance(label, Real) for label in labels) else str)
     return labels
-
-
-def class_scores(logits: Tensor, n_classes: int) -> Tensor:
-    """Probabilities (n, n_classes, …) from logits; one output for two classes is the logit of the second."""
-    logits = logits.float()
-    if n_classes == 2 and logits.shape[1] == 1:
-        return torch.cat([(-logits).sigmoid(), logits.sigmoid()], dim=1)
-    return logits.softmax(dim=1)
 
 
 def number_rows(values: Sequence[Any], paths: Sequence[Path], count: int | None = None) -> list[list[float]]:

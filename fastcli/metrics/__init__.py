@@ -13,12 +13,11 @@ Rejected: functions averaged over batches (fastai), which give an F-score that i
 needs all predictions on the CPU.
 """
 
-from fastcli.metrics.base import Mean, Metric, class_logits, class_shares, default_metrics
+from fastcli.metrics.base import Mean, Metric, default_metrics
 from fastcli.metrics.classification import accuracy, accuracy_multi, error_rate, top_k_accuracy
 from fastcli.metrics.counts import Counts, confusion_counts, f_beta
 from fastcli.metrics.library import Torchmetric
 from fastcli.metrics.regression import Moments, mae, mse, rmse
 
-__all__ = ["Counts", "Mean", "Metric", "Moments", "Torchmetric", "accuracy", "accuracy_multi", "class_logits",
-           "class_shares", "confusion_counts", "default_metrics", "error_rate", "f_beta", "mae", "mse", "rmse",
-           "top_k_accuracy"]  # fmt: skip
+__all__ = ["Counts", "Mean", "Metric", "Moments", "Torchmetric", "accuracy", "accuracy_multi", "confusion_counts",
+           "default_metrics", "error_rate", "f_beta", "mae", "mse", "rmse", "top_k_accuracy"]  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fastcli.types import TargetInfo
+from fastcli.types import TargetInfo, class_logits
 
 DEFAULTS = {
     "category": ["error_rate"],
@@ -89,20 +89,6 @@ def default_metrics(target: TargetInfo) -> list[str]:
     if not target.metrics:
         target.require("a metric chosen by default", *DEFAULTS)
     return list(target.metrics) or list(DEFAULTS[target.kind])
-
-
-def class_logits(logits: Tensor) -> Tensor:
-    """Logits with a column per class: one output for two classes is the logit of the second, beside a 0 for the first.
-
-    >>> class_logits(torch.tensor([[3.0], [-2.0]])).argmax(dim=1)
-    tensor([1, 0])
-    """
-    return torch.cat([torch.zeros_like(logits), logits], dim=1) if logits.shape[1] == 1 else logits
-
-
-def class_shares(logits: Tensor) -> Tensor:
-    """The probability of every class, float32 (n, classes, …)."""
-    return class_logits(logits.float()).softmax(dim=1)
 
 
 def decided(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from fastcli.errors import ConfigError
-from fastcli.metrics.base import Mean, Metric, class_logits, class_shares, decided, hits
+from fastcli.metrics.base import Mean, Metric, decided, hits
 from fastcli.registry import metrics
-from fastcli.types import TargetInfo
+from fastcli.types import TargetInfo, class_logits, class_scores
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -81,9 +81,9 @@ def brier_score(target: TargetInfo, /) -> Metric:
 
     def distance(logits: Tensor, targets: Tensor) -> Tensor:
         _, targets = decided(logits, targets)
-        shares = class_shares(logits)
-        squares = (shares - F.one_hot(targets, shares.shape[1])).square()
-        return squares[:, 1] if shares.shape[1] == 2 else squares.sum(dim=1)
+        scores = class_scores(logits)
+        squares = (scores - F.one_hot(targets, scores.shape[1])).square()
+        return squares[:, 1] if scores.shape[1] == 2 else squares.sum(dim=1)
 
     return Mean("brier_score", distance, higher_is_better=False)
 

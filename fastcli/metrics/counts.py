@@ -11,9 +11,9 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from fastcli.errors import ConfigError
-from fastcli.metrics.base import Metric, class_shares, decided
+from fastcli.metrics.base import Metric, decided
 from fastcli.registry import metrics
-from fastcli.types import TargetInfo
+from fastcli.types import TargetInfo, class_scores
 
 Average = Literal["macro", "micro", "weighted", "binary"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -62,7 +62,7 @@ class Counts(Metric):
     def _of_classes(self, logits: Tensor, targets: Tensor) -> Tensor:
         n, (predicted, true) = self._classes, decided(logits, targets)
         if self._average == "binary":
-            predicted = (class_shares(logits)[:, 1] > self._threshold).long()
+            predicted = (class_scores(logits)[:, 1] > self._threshold).long()
         if self._ignored is not None:
             counted = true != self._ignored
             predicted, true = predicted.where(counted, n), true.where(counted, n)

@@ -19,9 +19,9 @@ from pydantic import Field
 from torch import Tensor
 
 from fastcli.errors import ConfigError
-from fastcli.metrics.base import Metric, class_shares, decided
+from fastcli.metrics.base import Metric, decided
 from fastcli.registry import metrics
-from fastcli.types import TargetInfo
+from fastcli.types import TargetInfo, class_scores
 
 RankAverage = Literal["macro", "weighted", "binary"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -106,7 +106,7 @@ def _task(entry: Entry, target: TargetInfo, average: str | None) -> tuple[dict[s
         raise ConfigError(f"{entry.name}: average: binary is for two classes", hint="average: macro")
     if average == "binary" or (two and entry.path.endswith(OF_ONE_CURVE)):
         rest = {"average": None} if average else {}
-        return {"task": "binary", **rest}, lambda logits, targets: (class_shares(logits)[:, 1], targets.reshape(-1))
+        return {"task": "binary", **rest}, lambda logits, targets: (class_scores(logits)[:, 1], targets.reshape(-1))
     if target.kind == "multi_category":
         return {"task": "multilabel", "num_labels": target.n_out}, _labels
     return {"task": "multiclass", "num_classes": target.n_out}, _classes
@@ -117,7 +117,7 @@ def _labels(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _classes(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    return class_shares(logits), targets.reshape(-1)
+    return class_scores(logits), targets.reshape(-1)
 
 
 def _rows(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,14 +18,24 @@ from fastcli.events import Callback, CancelBatch
 from fastcli.learner.answers import item_losses
 from fastcli.learner.gather import Rows
 from fastcli.learner.inference import in_order, items_of, pass_over
-from fastcli.metrics.base import class_shares
 from fastcli.metrics.counts import confusion_counts, ratio
 from fastcli.report.classes import ClassificationReport, report_of
 from fastcli.report.confusion import plot_confusion
 from fastcli.report.worst import plot_worst
 from fastcli.show.grid import Part, Sample
 from fastcli.show.kernels import in_words
-from fastcli.types import Category, Image, KeyPoints, Label, Mask, MultiCategory, Regression, TargetInfo, typed
+from fastcli.types import (
+    Category,
+    Image,
+    KeyPoints,
+    Label,
+    Mask,
+    MultiCategory,
+    Regression,
+    TargetInfo,
+    class_scores,
+    typed,
+)
 
 LABELS: dict[str, type[Label]] = {"category": Category, "multi_category": MultiCategory, "regression": Regression}
 """What is said above a picture; masks and points are drawn on it, and what a plugin adds is decoded by its encoder."""
@@ -196,9 +206,9 @@ class Interpretation:
 def read(logits: Tensor, target: TargetInfo) -> tuple[Tensor | None, Tensor]:
     """What logits say: scores (None for masks, whose scores would fill the memory), and what they decide."""
     if target.kind == "mask":
-        return None, compact(class_shares(logits).argmax(dim=1), target)
+        return None, compact(class_scores(logits).argmax(dim=1), target)
     if target.kind == "category":
-        scores = class_shares(logits)
+        scores = class_scores(logits)
         return scores, scores.argmax(dim=1)
     if target.kind == "multi_category":
         scores = logits.float().sigmoid()
