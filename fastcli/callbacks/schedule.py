@@ -49,9 +49,10 @@ class Scheduler(Callback):
     def before_batch(self, learner: Any) -> None:
         if not learner.training:
             return
+        progress = learner.progress
         for name in self._names:
             schedule = self.schedules[name]
-            values = schedule(learner.progress) if callable(schedule) else [s(learner.progress) for s in schedule]
+            values = schedule(progress) if callable(schedule) else [each(progress) for each in schedule]
             set_hyper(learner.optimizer, name, values)
 
 

@@ -54,10 +54,15 @@ class DataLoader(BatchPlan):
 
     def _sliced(self, stacked: list[Tensor], epoch: int) -> Iterator[Sequence[Any]]:
         """Batches cut from all samples: one gather per part, or none where the order is that of the samples."""
-        order = self._order(epoch) if self.shuffle else None
-        for start, end in self._bounds():
-            chosen = slice(start, end) if order is None else order[start:end]
-            yield [part[chosen] for part in stacked]
+        bounds = self._bounds()
+        if not self.shuffle:
+            yield from ([part[start:end] for part in stacked] for start, end in bounds)
+            return
+        sizes = [end - start for start, end in bounds]
+        order = self._order(epoch)[: sum(sizes)]
+        chosen = {device: torch.split(order.to(device), sizes) for device in {part.device for part in stacked}}
+        for i in range(len(sizes)):
+            yield [part.index_select(0, chosen[part.device][i]) for part in stacked]
 
 
 def collate(samples: Sequence[Any], names: Sequence[Any]) -> list[Any]:

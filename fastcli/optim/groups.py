@@ -85,7 +85,7 @@ def spread(rate: Rate, n: int) -> list[float]:
         if rate.start is None:
             return [rate.stop / 10] * (n - 1) + [rate.stop]
         return [rate.stop * (rate.start / rate.stop) ** ((n - 1 - index) / max(n - 1, 1)) for index in range(n)]
-    if isinstance(rate, Sequence):
+    if isinstance(rate, (list, tuple, Sequence)):  # the first two are known at once, the last by a search
         if len(rate) != n:
             raise ConfigError(f"{len(rate)} values for {n} layers", hint=f"give one number, or {n}")
         return [float(value) for value in rate]
@@ -124,13 +124,14 @@ def set_hyper(optimizer: torch.optim.Optimizer, name: str, rate: Rate) -> None:
     layers = layers_of(optimizer)
     values = spread(rate, max(layers) + 1)
     for layer, group in zip(layers, optimizer.param_groups, strict=True):
-        if not _is_number(group.get(name)):
+        old = group.get(name)
+        if not _is_number(old):
             hint = did_you_mean(name, hyperparameters(optimizer))
             raise ConfigError(f"the optimizer has no hyperparameter {name!r}", hint=hint)
         if name == "weight_decay" and not group.get("decays", True):
             continue
-        if isinstance(group[name], Tensor):
-            group[name].fill_(values[layer])
+        if isinstance(old, Tensor):
+            old.fill_(values[layer])
         else:
             group[name] = values[layer]
 
