@@ -135,7 +135,7 @@ class DataLoaders:
         return self
 
     def one_batch(self) -> tuple[Tensor, ...]:
-        """The first training batch of the first epoch."""
+        """The first training batch, of the first epoch before a training and of the last one after it."""
         return next(iter(self.train))
 
     def decode(self, inputs: Tensor) -> Tensor:

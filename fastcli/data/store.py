@@ -21,6 +21,7 @@ from torch import Tensor
 
 from fastcli.data.memory import available_memory, usable_cores
 from fastcli.errors import ConfigError, DataError
+from fastcli.transforms.matrices import to_device
 from fastcli.types import Image, TVTensor, typed
 
 Tier = Literal["device", "ram", "disk", "off"]
@@ -97,7 +98,7 @@ class Store:
     def gather(self, indices: Sequence[int]) -> Tensor:
         """The typed batch (n, channels, height, width) of these items, for a store of one size."""
         if self.complete and self._array is not None:
-            picked = self._array[torch.as_tensor(self._good(indices), dtype=torch.int64, device=self._array.device)]
+            picked = self._array[to_device(torch.as_tensor(self._good(indices)).long(), self._array.device)]
             batch: Tensor = picked.permute(0, 3, 1, 2).as_subclass(self.element)
             return batch
         return self.stack(self.take(indices), self._good(indices))

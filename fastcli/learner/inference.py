@@ -151,7 +151,12 @@ def show_results(
 
 
 def in_order(loader: Any) -> Any:
-    """`loader` with its items in their order, all of them, and without random views; others than ours as they are."""
+    """`loader` with its items in their order, all of them, and without random views; others than ours as they are.
+
+    Raises ConfigError for None, which a learner without validation has.
+    """
+    if loader is None:
+        raise ConfigError("there is nothing to validate on", hint="give a loader: learner.train_loader, …")
     if not isinstance(loader, BatchPlan):
         return loader
     ordered = copy.copy(loader)

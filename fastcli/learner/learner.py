@@ -269,8 +269,10 @@ class Learner:
     def pass_over(self, loader: Any, callbacks: Sequence[Callback]) -> None:
         """Run the phase of validation on `loader`, heard by exactly these callbacks.
 
-        A callback may do so in the middle of a fit, which then goes on with its own batch.
+        A callback may do so in the middle of a fit, which then goes on with its own batch. Raises ConfigError for None.
         """
+        if loader is None:
+            raise ConfigError("there is nothing to validate on", hint="give the learner a validation loader")
         kept = {name: value for name, value in vars(self).items() if name in OF_A_PASS}
         self.valid_loader, self.training = loader, False
         try:

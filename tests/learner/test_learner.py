@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from fastcli.errors import ConfigError
 from fastcli.events import (
     PHASES,
     Callback,
@@ -282,3 +283,12 @@ def test_a_users_own_kind_of_cancel_is_as_wide_as_its_base():
     learner = make([First(), Second()])
     learner.fit(3)
     assert learner.global_step == 1
+
+
+def test_a_learner_without_validation_says_so():
+    learner = Learner((data()[0], None), nn.Linear(4, 2), nn.CrossEntropyLoss())
+    learner.fit(1)
+    assert "valid_loss" not in learner.history[0]
+    for ask in (learner.validate, lambda: predictions(learner)):
+        with pytest.raises(ConfigError, match="nothing to validate on"):
+            ask()
