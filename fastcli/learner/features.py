@@ -122,7 +122,7 @@ class FeatureLoader:
         with torch.no_grad(), learner.forward_context:
             features: Tensor = learner.model.features(images.to(learner.device, non_blocking=True))
         if (timer := learner.callback(Timer)) is not None:
-            timer.waited -= time.perf_counter() - began  # it is the model that was waited for, not the data
+            timer.credit(time.perf_counter() - began)
         return features
 
 
