@@ -1,13 +1,17 @@
 """What commands must not import: asked of a fresh Python, so that other tests' imports do not count."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import fastcli
+
 HEAVY = {"torch", "torchvision", "timm", "pydantic", "rich", "numpy", "yaml", "matplotlib", "PIL"}
 BAD = Path(__file__).parents[1] / "config" / "mistakes.yaml"
+PACKAGE = Path(fastcli.__file__).parent
 
 
 def imported(statement):
@@ -49,3 +53,23 @@ def test_no_command_about_configurations_needs_torch(tmp_path):
     assert imported_by_command("config", "validate", str(BAD), code=2) <= {"yaml", "pydantic"}
     assert imported_by_command("config", "validate", str(good)) == {"yaml", "pydantic"}
     assert imported_by_command("config", "show", str(good), "--origin") == {"yaml", "pydantic"}
+
+
+LATE = {"timm", "rich", "matplotlib", "torchmetrics", "pandas", "sklearn", "safetensors", "huggingface_hub"}
+"""What the library imports inside the functions that use it."""
+
+
+def imports_at_the_top(module):
+    """The packages that a module imports when it is imported itself."""
+    for node in ast.parse(module.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def test_large_packages_are_imported_where_they_are_used():
+    modules = [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "vision" / "all.py"]  # it offers them
+    assert len(modules) > 150
+    early = {(module.name, name) for module in modules for name in imports_at_the_top(module) if name in LATE}
+    assert early == set()
