@@ -1,5 +1,6 @@
 """Promises of the README and the shipped configurations."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from fastcli.config.load import load
 
 ROOT = Path(__file__).parent.parent
+NAMED = re.compile(r"`(\w+)`")
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
@@ -57,3 +59,12 @@ def test_every_name_in_the_table_for_users_of_fastai_exists():
                 importlib.import_module(dotted)
             except ModuleNotFoundError:
                 assert hasattr(importlib.import_module(module), attribute), dotted
+
+
+def test_every_module_that_a_folders_docstring_names_exists():
+    for folder in sorted((ROOT / "fastcli").glob("*/__init__.py")):
+        text = ast.get_docstring(ast.parse(folder.read_text(encoding="utf-8")))
+        assert text, folder
+        heads = [line.partition(":")[0] for line in text.splitlines() if line.startswith("- ")]
+        listed = [name for head in heads for name in NAMED.findall(head)]
+        assert [name for name in listed if not (folder.parent / f"{name}.py").exists()] == [], folder

@@ -1,5 +1,6 @@
 """Using what was trained, from its run directory alone.
 
 One idea: a run directory holds all that a model needs (resolved configuration, classes, tensors), so nothing here asks
-for data or code of the training. Rejected: pickled learners, which break with the next version of anything.
+for data or code of the training. `predictor` answers for files; `places` lays points and masks back on their pictures.
+Rejected: pickled learners, which break with the next version of anything.
 """

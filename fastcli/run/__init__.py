@@ -5,9 +5,10 @@ file is complete or absent: it is written under a temporary name in the same dir
 in place by one rename.
 
 - `files`: the atomic write and the JSON that stands on it
-- `directory`: `Run`, its names, and how a run is found again
+- `directory`: `Run` and the names of its files; `find`: how a run is found again; `status`: how far it is
 - `environment`: what a run ran on
-- `checkpoint`: tensors in safetensors beside their JSON, each pair proving itself by checksums
+- `checkpoint`: `last`, `best` and those before them; `pair`: one of them, safetensors beside its JSON, each proving the
+  other by checksums; `nested`: any state as JSON and tensors
 
 Rejected: pickle (runs code when opened), numbered names such as train2 (say nothing about when or what), a database
 of runs (a second truth beside the files), appending to metrics files (a kill leaves half a line, a resumed run

@@ -42,7 +42,7 @@ def test_grey_pictures_are_grey(tmp_path):
 
 
 def test_low_precision_and_gradients_are_fine(tmp_path):
-    written(pictures(torch.rand(2, 3, 8, 8).bfloat16().requires_grad_()), tmp_path / "a.png")
+    assert written(pictures(torch.rand(2, 3, 8, 8).bfloat16().requires_grad_()), tmp_path / "a.png").size
 
 
 def test_what_lies_on_a_picture_is_drawn_over_it(tmp_path):
