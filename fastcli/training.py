@@ -23,6 +23,7 @@ from fastcli.data.loaders import DataLoaders
 from fastcli.errors import DeviceMemoryError, Stopped
 from fastcli.events import Callback
 from fastcli.learner.learner import Learner, own_random_state
+from fastcli.learner.limit import Speed, measure
 from fastcli.learner.lr_find import LRFind, lr_find
 from fastcli.learner.probe import Choice
 from fastcli.models.create import describe
@@ -94,16 +95,36 @@ class Experiment:
 
     def lr_find(self, **options: Any) -> LRFind:
         """The learning-rate curve of the phase that the recipe begins with, everything left as it was."""
-        params = self.config.train.params
-        begins_frozen = self.config.train.recipe == "auto" or params.get("freeze_epochs", 0) > 0
-        if begins_frozen:
-            self.learner.freeze(norms="follow" if params.get("freeze_bn", True) else "train")
+        if self._begins_frozen:
+            self._freeze()
         try:
             with self._memory_told():
                 return lr_find(self.learner, **options)
         finally:
-            if begins_frozen:
+            if self._begins_frozen:
                 self.learner.unfreeze()
+
+    def speed(self, **options: Any) -> list[Speed]:
+        """The speed of each phase of the recipe beside its limit; the learner is no good for training afterwards."""
+        found = []
+        with determinism(self.config.runtime.deterministic, self.learner.device), self._memory_told():
+            if self._begins_frozen:
+                self._freeze()
+                found.append(measure(self.learner, "frozen", **options))
+                self.learner.unfreeze(norms="freeze" if self._keeps_norms else "follow")
+            return [*found, measure(self.learner, "whole", **options)]
+
+    @property
+    def _begins_frozen(self) -> bool:
+        """Whether the recipe trains the head alone at first."""
+        return self.config.train.recipe == "auto" or self.config.train.params.get("freeze_epochs", 0) > 0
+
+    @property
+    def _keeps_norms(self) -> bool:
+        return bool(self.config.train.params.get("freeze_bn", True))
+
+    def _freeze(self) -> None:
+        self.learner.freeze(norms="follow" if self._keeps_norms else "train")
 
     def _end_early(self, run: Run, error: BaseException) -> None:
         if isinstance(error, Stopped):

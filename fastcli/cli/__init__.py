@@ -15,6 +15,7 @@ import typer
 
 from fastcli import __version__
 from fastcli.cli import config, console
+from fastcli.cli.bench import EXAMPLE, bench
 from fastcli.cli.lr_find import lr_find
 from fastcli.cli.predict import predict
 from fastcli.cli.train import train
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command("lr-find")(lr_find)
+app.command(epilog=EXAMPLE)(bench)
 app.command()(predict)
 app.add_typer(config.app, name="config")
 
