@@ -148,12 +148,14 @@ def test_mistakes_of_meaning_are_told(work, capsys, override, code, words):
 def test_the_last_line_names_the_epoch_of_a_best_that_is_not_the_last(work, capsys):
     from types import SimpleNamespace
 
+    from fastcli.callbacks.timing import Timer
     from fastcli.cli.screen import Reporter
     from fastcli.run.directory import NullRun
 
     best = {"epoch": 0, "accuracy": 0.9}
     for history, expected in ((["row"], "· accuracy 0.9000 ·"), (["row", "row"], "· best, epoch 0: accuracy 0.9000 ·")):
-        learner = SimpleNamespace(history=history, metrics=[SimpleNamespace(name="accuracy")])
+        facts = {"device": torch.device("cpu"), "callback": lambda kind: Timer()}
+        learner = SimpleNamespace(history=history, metrics=[SimpleNamespace(name="accuracy")], **facts)
         loaders = SimpleNamespace(train=SimpleNamespace(stores=[]))
         experiment = SimpleNamespace(best=best, learner=learner, monitor="valid_loss", loaders=loaders)
         Reporter(experiment, NullRun(), "x").end()

@@ -172,6 +172,19 @@ def resolved_line(
     return joined(facts, width)
 
 
+def pace_line(
+    *, img_per_s: float, wait: float, ratio: float | None, memory: int | None, width: int | None = None
+) -> str:
+    """The line before the last: how fast a training was, how near its limit, and what it needed.
+
+    >>> pace_line(img_per_s=3240.4, wait=0.012, ratio=0.974, memory=2_254_857_830)
+    'trained at 3240 img/s · 0.97 of the limit · 1% waiting for data · peak memory 2.1 GiB'
+    """
+    facts = [f"trained at {img_per_s:.0f} img/s", *([f"{ratio:.2f} of the limit"] if ratio is not None else [])]
+    facts += [f"{wait:.0%} waiting for data", *([f"peak memory {memory / 2**30:.1f} GiB"] if memory else [])]
+    return joined(facts, width)
+
+
 def final_line(
     *,
     seconds: float,

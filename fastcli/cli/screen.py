@@ -51,8 +51,8 @@ class Reporter:
         return [*self.progress, JsonProgress(sys.stdout)] if console.state.json else [*self.progress]
 
     def end(self) -> None:
-        """Show the best figure, where it is, and what can follow."""
-        from fastcli.callbacks.screen import final_line
+        """Show how fast it was, the best figure, where it is, and what can follow."""
+        from fastcli.callbacks.screen import final_line, pace_line
 
         for progress in self.progress:
             progress.tell(self.experiment.learner)  # what was chosen after the last fit
@@ -64,10 +64,21 @@ class Reporter:
         for screen in (self.screen, self.log):
             for line in skipped:
                 screen.line(line)
+            screen.line(pace_line(**self._pace(), width=screen.width))
             screen.line(final_line(
                 seconds=time.perf_counter() - self.started, run=self.run.shown,
                 figure=(shown, best[name]) if name in best else None, width=screen.width,
             ))  # fmt: skip
+
+    def _pace(self) -> dict[str, Any]:
+        from fastcli.callbacks.timing import Timer
+        from fastcli.learner.limit import peak_memory
+
+        learner = self.experiment.learner
+        timer = learner.callback(Timer)
+        assert timer is not None  # every learner has one
+        pace, memory = timer.pace, peak_memory(learner.device)
+        return {"img_per_s": pace.img_per_s, "wait": pace.wait, "ratio": pace.ratio, "memory": memory}
 
     def _skipped(self) -> list[str]:
         """The pictures that `on_bad_image: skip` left out: how many, and each with its reason."""
