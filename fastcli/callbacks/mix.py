@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastcli.data.seeding import derive_seed
 from fastcli.errors import ConfigError
 from fastcli.events import Callback
+from fastcli.losses import loss_per_item
 from fastcli.registry import callbacks
 from fastcli.transforms.mix import (
     cutmix_boxes,
@@ -27,28 +24,6 @@ from fastcli.transforms.mix import (
 )
 
 Alpha = Annotated[float, Field(gt=0)]
-
-
-def loss_per_item(loss_fn: Callable[..., Tensor]) -> Callable[..., Tensor] | None:
-    """A function that gives the loss of every item, (n,), or None for a loss that knows batches only.
-
-    Besides the losses that have `per_item`, torch's modules and functions that take a `reduction` can do it.
-
-    >>> loss_per_item(nn.CrossEntropyLoss())(torch.zeros(2, 2), torch.tensor([0, 1]))
-    tensor([0.6931, 0.6931])
-    """
-    if hasattr(loss_fn, "per_item"):
-        return loss_fn.per_item  # type: ignore[no-any-return]
-    if isinstance(loss_fn, nn.Module):
-        if not hasattr(loss_fn, "reduction"):
-            return None
-        unreduced: Callable[..., Tensor] = copy.copy(loss_fn)
-        unreduced.reduction = "none"  # type: ignore[attr-defined]
-    elif "reduction" in inspect.signature(loss_fn).parameters:
-        unreduced = partial(loss_fn, reduction="none")
-    else:
-        return None
-    return lambda prediction, targets: unreduced(prediction, targets).reshape(len(prediction), -1).mean(1)
 
 
 class Mix(Callback, ABC):

@@ -11,10 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fastcli.callbacks.mix import loss_per_item
 from fastcli.callbacks.monitor import Mode, Tracker
 from fastcli.errors import ConfigError
 from fastcli.events import Callback
+from fastcli.losses import loss_per_item
 from fastcli.models.hooks import mapped
 from fastcli.registry import callbacks
 from fastcli.run.files import atomic_write, decoded, make_directory

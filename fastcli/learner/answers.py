@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
-from fastcli.callbacks.mix import loss_per_item
-from fastcli.losses import BinaryCrossEntropy, CrossEntropy, Focal
+from fastcli.losses import BinaryCrossEntropy, CrossEntropy, Focal, loss_per_item
 
 __all__ = ["Answers", "answers_of", "item_losses"]
 

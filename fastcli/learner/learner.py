@@ -34,7 +34,7 @@ OF_A_PASS = ("valid_loader", "training", "batch_index", "batch", "inputs", "targ
 
 
 class Learner:
-    """Trains `model` on `loaders`, an object with `train` and `valid` or a pair of iterables of (inputs…, targets).
+    """Trains `model` on `loaders`, an object with `train` and `valid` or a pair of lists or loaders of (inputs…, targets).
 
     `loss_fn(prediction, targets)` returns a scalar; `optimizer` makes an optimizer from parameter groups. The loop
     draws its random numbers from `seed` and leaves torch's global generators as they were. What callbacks write goes

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -78,3 +83,31 @@ def ignored_class(component: str, given: int | str | None, target: TargetInfo) -
     if target.kind in ("category", "multi_category"):
         raise ConfigError(f"{component}: ignore_index is for masks", hint="leave such items out of the data")
     return target.index_of(given)
+
+
+def loss_per_item(loss_fn: Callable[..., Tensor]) -> Callable[..., Tensor] | None:
+    """A function that gives the loss of every item, (n,), or None for a loss that knows batches only.
+
+    Besides the losses that have `per_item`, torch's modules and functions that take a `reduction` can do it.
+
+    >>> import torch
+    >>> loss_per_item(nn.CrossEntropyLoss())(torch.zeros(2, 2), torch.tensor([0, 1]))
+    tensor([0.6931, 0.6931])
+    """
+    if hasattr(loss_fn, "per_item"):
+        return loss_fn.per_item  # type: ignore[no-any-return]
+    if isinstance(loss_fn, nn.Module):
+        if not hasattr(loss_fn, "reduction"):
+            return None
+        unreduced: Callable[..., Tensor] = copy.copy(loss_fn)
+        unreduced.reduction = "none"  # type: ignore[attr-defined]
+    elif "reduction" in inspect.signature(loss_fn).parameters:
+        unreduced = partial(loss_fn, reduction="none")
+    else:
+        return None
+
+    def per_item(prediction: Any, targets: Any) -> Tensor:
+        n = len(prediction[0] if isinstance(prediction, tuple | list) else prediction)
+        return unreduced(prediction, targets).reshape(n, -1).mean(1)
+
+    return per_item

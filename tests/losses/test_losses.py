@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from fastcli.errors import ConfigError
-from fastcli.losses import Focal, default_loss
+from fastcli.losses import Focal, default_loss, loss_per_item
 from fastcli.registry import losses
 from fastcli.types import TargetInfo
 
@@ -257,3 +257,12 @@ def test_class_weights_of_shares_are_summed_in_full_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         half = loss(logits, shares)
     torch.testing.assert_close(half, loss(logits, shares), rtol=1e-6, atol=0)
+
+
+def test_a_loss_of_several_outputs_has_one_number_per_item():
+    def both(outputs, targets, reduction="mean"):
+        return sum(F.cross_entropy(output, targets, reduction=reduction) for output in outputs)
+
+    outputs, targets = (torch.randn(6, 3), torch.randn(6, 3)), torch.tensor([0, 1, 2, 0, 1, 2])
+    losses = loss_per_item(both)(outputs, targets)
+    torch.testing.assert_close(losses, both(outputs, targets, reduction="none"))
