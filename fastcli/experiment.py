@@ -21,10 +21,11 @@ from fastcli.data.blocks import Block, ImageBlock
 from fastcli.data.datablock import DataBlock, Datasets
 from fastcli.data.download import home, resolve_source
 from fastcli.data.loaders import DataLoaders
+from fastcli.data.seeding import own_random_state
 from fastcli.data.splitters import guess_layout
 from fastcli.errors import ConfigError, DataError, did_you_mean
 from fastcli.events import Callback
-from fastcli.learner.learner import Learner, own_random_state
+from fastcli.learner.learner import Learner
 from fastcli.learner.probe import Choice, choose_precision
 from fastcli.losses import default_loss
 from fastcli.metrics import Metric, default_metrics

@@ -20,9 +20,10 @@ from fastcli.config.dump import dump
 from fastcli.config.models import Config
 from fastcli.data.datablock import Datasets
 from fastcli.data.loaders import DataLoaders
+from fastcli.data.seeding import own_random_state
 from fastcli.errors import DeviceMemoryError, Stopped
 from fastcli.events import Callback
-from fastcli.learner.learner import Learner, own_random_state
+from fastcli.learner.learner import Learner
 from fastcli.learner.limit import Speed, measure
 from fastcli.learner.lr_find import LRFind, lr_find
 from fastcli.learner.probe import Choice

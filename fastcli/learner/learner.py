@@ -9,32 +9,32 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from fastcli.callbacks.record import Recorder
 from fastcli.callbacks.timing import Timer
-from fastcli.data.seeding import seed_device, step_seeds
+from fastcli.data.seeding import own_random_state, seed_device, step_seeds
 from fastcli.errors import ConfigError
 from fastcli.events import Callback, Cancel, handlers
 from fastcli.learner.phases import phase, wider
 from fastcli.metrics import Metric
 from fastcli.models.create import layer_groups
+from fastcli.models.freezing import Norms, freeze_groups
 from fastcli.models.hooks import evaluating
 from fastcli.optim.algorithms import adam
 from fastcli.optim.groups import parameter_groups
 from fastcli.types import TargetInfo
 
-Norms = Literal["follow", "train", "freeze"]
 Found = TypeVar("Found", bound=Callback)
 OF_A_PASS = ("valid_loader", "training", "batch_index", "batch", "inputs", "targets", "prediction", "loss")
 """What a pass over a loader writes on the learner besides `scores`."""
 
 
 class Learner:
-    """Trains `model` on `loaders`, an object with `train` and `valid` or a pair of lists or loaders of (inputs…, targets).
+    """Trains `model` on `loaders`: an object with `train` and `valid`, or a pair of lists of (inputs…, targets).
 
     `loss_fn(prediction, targets)` returns a scalar; `optimizer` makes an optimizer from parameter groups. The loop
     draws its random numbers from `seed` and leaves torch's global generators as they were. What callbacks write goes
@@ -237,20 +237,11 @@ class Learner:
     # What can be asked of a learner besides fitting.
 
     def freeze_to(self, n: int, *, norms: Norms = "follow") -> None:
-        """Freeze the first `n` layer groups (negative: counted from the end) and train the others.
+        """Freeze the first `n` layer groups (negative: counted from the end) and train the others; see `freeze_groups`.
 
-        Normalisation layers follow their group; or `train` everywhere, as in fastai; or with `freeze` the batch norms
-        before the last group keep their statistics and weights. The optimizer starts anew, so that a group that was
-        frozen does not meet another group's history.
+        The optimizer starts anew, so that a group that was frozen does not meet another group's history.
         """
-        n = n % len(self.layer_groups) if n < 0 else n
-        modules = [module for module in self.model.modules() if _is_norm(module, batch_only=norms == "freeze")]
-        special = {id(p) for module in modules for p in module.parameters(recurse=False)}
-        for i, group in enumerate(self.layer_groups):
-            head = i == len(self.layer_groups) - 1
-            for parameter in group:
-                follows = norms == "follow" or id(parameter) not in special or head
-                parameter.requires_grad_(i >= n if follows else norms == "train")
+        freeze_groups(self.model, self.layer_groups, n, norms)
         self.optimizer = None
 
     def freeze(self, *, norms: Norms = "follow") -> None:
@@ -287,15 +278,3 @@ def _pair(loaders: Any) -> tuple[Any, Any]:
         return loaders.train, loaders.valid
     train, valid = loaders
     return train, valid
-
-
-def _is_norm(module: nn.Module, *, batch_only: bool) -> bool:
-    return hasattr(module, "running_mean") if batch_only else "norm" in type(module).__name__.lower()
-
-
-@contextlib.contextmanager
-def own_random_state(device: torch.device) -> Iterator[None]:
-    """Torch's global generators are ours inside, and as they were afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield

@@ -20,8 +20,8 @@ import torch
 
 from fastcli.callbacks.precision import MixedPrecision, autocast
 from fastcli.callbacks.timing import Timer
+from fastcli.data.seeding import own_random_state
 from fastcli.events import Callback, CancelFit
-from fastcli.learner.learner import own_random_state
 from fastcli.learner.recipes import fit_one_cycle
 
 RATE = 1e-9

@@ -17,8 +17,8 @@ from fastcli.callbacks.progress import Progress
 from fastcli.callbacks.screen import Screen
 from fastcli.events import Callback, CancelEpoch
 from fastcli.learner import learner, recipes
-from fastcli.learner.learner import Norms
 from fastcli.learner.lr_find import lr_find
+from fastcli.models.freezing import Norms
 from fastcli.optim.groups import parameter_groups, set_hyper
 from fastcli.vision.asking import Asking
 from fastcli.vision.core import L, listed
