@@ -83,6 +83,12 @@ class Callback:
             if name.startswith(("before_", "after_", "cleanup_")) and name not in EVENTS:
                 raise TypeError(f"{cls.__name__}.{name} is not an event; events are {', '.join(EVENTS)}")
 
+    def check(self, learner: Any) -> None:
+        """Raise ConfigError if this callback does not fit the learner; asked of those in a YAML before anything is run.
+
+        There is an optimizer already, but no fit. Nothing of the learner is changed.
+        """
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of this callback: JSON values and tensors."""
         return {}

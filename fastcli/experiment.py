@@ -15,17 +15,19 @@ from torch import nn
 
 from fastcli.callbacks.precision import ChannelsLast, MixedPrecision
 from fastcli.callbacks.stop import TerminateOnNaN
-from fastcli.components import Parts, as_list, load_components, make
+from fastcli.components import Parts, about, as_list, load_components, make
 from fastcli.config.models import Component, Config
 from fastcli.data.blocks import Block, ImageBlock
 from fastcli.data.datablock import DataBlock, Datasets
 from fastcli.data.download import home, resolve_source
+from fastcli.data.labellers import beside
 from fastcli.data.loaders import DataLoaders
 from fastcli.data.seeding import own_random_state
 from fastcli.data.splitters import guess_layout
 from fastcli.errors import ConfigError, DataError, did_you_mean
 from fastcli.events import Callback
 from fastcli.learner.learner import Learner
+from fastcli.learner.outputs import check_outputs
 from fastcli.learner.probe import Choice, choose_precision
 from fastcli.losses import default_loss
 from fastcli.metrics import Metric, default_metrics
@@ -67,10 +69,12 @@ class _Builder:
             loaders = self._loaders(datasets, device)
             model = self._model(loaders.input, loss_fn.n_out)
             choice = self._precision(model, loaders, loss_fn, device)
+        chosen = self._callbacks()
         learner = Learner(
             loaders, model, loss_fn, self._optimizer(), metrics=metrics, device=device, seed=seed,
-            callbacks=[*self._precision_callbacks(choice), *self._callbacks()],
+            callbacks=[*self._precision_callbacks(choice), *chosen],
         )  # fmt: skip
+        self._check(learner, chosen)
         recipe = self._recipe()
         monitor = self._monitor(metrics)
         return Experiment(self.parts.config(), datasets, loaders, learner, recipe, choice, monitor, loss_fn.n_out)
@@ -88,14 +92,16 @@ class _Builder:
         find = self.parts.one("data.items", data.items, "csv_rows" if source.kind == "csv" else "image_files")
         items = find(source.path)
         label, split = guess_layout(items, source.path)
+        folder = source.path if source.path.is_dir() else source.path.parent
         blocks = (ImageBlock("L" if data.input == "image_bw" else "RGB"), self._target_block())
+        get_y: Callable[[Any], Any] = self.parts.one("data.label", data.label, label)
         block = DataBlock(
             blocks,
             get_items=lambda root: items,
-            get_y=self.parts.one("data.label", data.label, label),
+            get_y=beside(folder, get_y) if blocks[-1].encoder.made_from == "file" else get_y,
             splitter=self.parts.one("data.split", data.split, split, seed=self.config.experiment.seed),
         )
-        datasets = block.datasets(source.path if source.path.is_dir() else source.path.parent)
+        datasets = block.datasets(folder)
         target = datasets.target
         if target.kind == "category" and target.n_out < 2:
             raise DataError(
@@ -214,11 +220,25 @@ class _Builder:
         chosen = self.config.metrics
         if chosen is None:
             chosen = [Component(name=name) for name in default_metrics(datasets.target)]
-        return self.parts.several("metrics", chosen, datasets.target)
+        made: list[Metric] = self.parts.several("metrics", chosen, datasets.target)
+        for i, metric in enumerate(made):
+            if metric.name in [other.name for other in made[:i]]:
+                raise ConfigError(f"{metric.name} is measured twice, and there is one column of that name",
+                                  hint="leave one of them out", key=f"metrics.{i}")  # fmt: skip
+        return made
 
     def _callbacks(self) -> list[Callback]:
         made: list[Callback] = self.parts.several("callbacks", self.config.callbacks)
-        return made if any(isinstance(c, TerminateOnNaN) for c in made) else [TerminateOnNaN(), *made]
+        return made if any(isinstance(c, TerminateOnNaN) for c in made) else [*made, TerminateOnNaN()]
+
+    @staticmethod
+    def _check(learner: Learner, chosen: Sequence[Callback]) -> None:
+        """Raise ConfigError for an optimizer or a callback that does not fit, before anything is trained or written."""
+        learner.create_optimizer()
+        for i, callback in enumerate(chosen):
+            with about(f"callbacks.{i}"):
+                callback.check(learner)
+        learner.optimizer = None
 
     def _monitor(self, metrics: Sequence[Metric]) -> str:
         """The checked column that decides which checkpoint is best."""
@@ -250,11 +270,12 @@ class _Builder:
         self.parts.resolved["runtime.device"] = name
         return device
 
-    def _precision(self, model: nn.Module, loaders: DataLoaders, loss_fn: nn.Module, device: torch.device) -> Choice:
+    def _precision(self, model: nn.Module, loaders: DataLoaders, loss_fn: Any, device: torch.device) -> Choice:
         runtime = self.config.runtime
         *inputs, targets = loaders.one_batch()
+        check_outputs(self.config.model.name, model.to(device), inputs[0], targets, loaders.target, loss_fn.n_out)
         choice = choose_precision(
-            model.to(device), inputs[0], targets, loss_fn, device=device, precision=runtime.precision,
+            model, inputs[0], targets, loss_fn, device=device, precision=runtime.precision,
             channels_last=runtime.channels_last, name=self.config.model.name, memory=home() / "probe.json",
         )  # fmt: skip
         self.parts.resolved |= {"runtime.precision": choice.precision, "runtime.channels_last": choice.channels_last}

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from fastcli.callbacks.save import FileInRun
 from fastcli.events import Callback
 from fastcli.models.hooks import Hook, tensors_in
 from fastcli.registry import callbacks
@@ -33,7 +34,7 @@ class ActivationStats(Callback):
     in_search = False
 
     def __init__(
-        self, every: Annotated[int, Field(ge=1)] = 10, histogram: bool = False, file: str | None = None
+        self, every: Annotated[int, Field(ge=1)] = 10, histogram: bool = False, file: FileInRun | None = None
     ) -> None:
         self.every, self.histogram, self.file = every, histogram, file
         self.iterations: list[int] = []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
+import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from pydantic import Field
 from torch import Tensor
 
 from fastcli.errors import ConfigError
 from fastcli.events import Callback, CancelTrain, CancelValidate
-from fastcli.models.hooks import mapped
+from fastcli.models.hooks import evaluating, mapped
 from fastcli.registry import callbacks
 from fastcli.transforms.mix import is_pixelwise
 
@@ -60,11 +61,32 @@ class ProgressiveResize(Callback):
     def __init__(self, start: Share = 0.5, until: Share = 0.75, multiple: Annotated[int, Field(ge=1)] = 32) -> None:
         self.start, self.until, self.multiple = start, until, multiple
 
-    def before_fit(self, learner: Any) -> None:
+    def check(self, learner: Any) -> None:
+        """Raise ConfigError for boxes, which are in pixels, and for a model that takes images of one size alone."""
         if learner.target_info is not None and learner.target_info.kind == "boxes":
             raise ConfigError(
                 "progressive_resize does not fit a boxes target", hint="boxes are in pixels: leave it out"
             )
+        full = getattr(learner.loaders, "input", None)
+        if full is not None:
+            self._try(learner, torch.zeros(1, full.channels, *full.size, device=learner.device))
+
+    def _try(self, learner: Any, image: Tensor) -> None:
+        """Show the model an image of the size that it would begin with."""
+        self._scale = self.start
+        small = self._resized(image)
+        try:
+            with evaluating(learner.model):
+                learner.model(small)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            whole, part = (f"{each.shape[-1]} x {each.shape[-2]}" for each in (image, small))
+            raise ConfigError(
+                f"progressive_resize does not fit the model, which takes images of {whole} pixels but none of {part}",
+                hint="leave it out, or take a convolutional model",
+            ) from error
+
+    def before_fit(self, learner: Any) -> None:
+        self.check(learner)
 
     def before_train(self, learner: Any) -> None:
         self._scale = self.scale(learner.epoch, learner.epochs)

@@ -46,12 +46,16 @@ class Mix(Callback, ABC):
         self.alpha = alpha
         self._others: Any = None
 
-    def before_fit(self, learner: Any) -> None:
+    def check(self, learner: Any) -> None:
+        """Raise ConfigError beside another callback that mixes, or for a target that cannot be mixed."""
         if sum(isinstance(callback, Mix) for callback in learner.callbacks) > 1:
             raise ConfigError("one callback alone can mix the batches", hint="take mixup or cutmix")
         if learner.target_info is not None and learner.target_info.kind in self.refused:
             name = type(self).__name__.lower()
             raise ConfigError(f"{name} does not fit a {learner.target_info.kind} target", hint=f"leave {name} out")
+
+    def before_fit(self, learner: Any) -> None:
+        self.check(learner)
 
     def before_train(self, learner: Any) -> None:
         self._per_item = loss_per_item(learner.loss_fn)

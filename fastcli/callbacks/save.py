@@ -20,6 +20,14 @@ from fastcli.registry import callbacks
 from fastcli.run.files import atomic_write, decoded, make_directory
 from fastcli.run.pair import read_tensors, write_tensors
 
+FileInRun = Annotated[
+    str,
+    Field(
+        pattern=r"^[^./\\~][^/\\]*(/[^./\\][^/\\]*)*$",
+        json_schema_extra={"x-expected": "a path inside the run's folder, of names that do not begin with a dot"},
+    ),
+]
+
 
 @callbacks(name="save_model")
 class SaveModel(Tracker):
@@ -33,7 +41,7 @@ class SaveModel(Tracker):
 
     def __init__(
         self,
-        file: str = "model.safetensors",
+        file: FileInRun = "model.safetensors",
         when: Literal["improved", "end"] | Annotated[int, Field(ge=1)] = "improved",
         monitor: str = "valid_loss",
         min_delta: Annotated[float, Field(ge=0)] = 0.0,
@@ -84,7 +92,7 @@ class CSVLogger(Callback):
     order = 50
     in_search = False
 
-    def __init__(self, file: str = "history.csv", append: bool = False) -> None:
+    def __init__(self, file: FileInRun = "history.csv", append: bool = False) -> None:
         self.file, self.append = file, append
         self._text: str | None = None
         self._columns: list[str] = []
@@ -128,7 +136,7 @@ class GatherPredictions(Callback):
     orders = {"after_loss": 100}
     in_search = False
 
-    def __init__(self, inputs: bool = False, losses: bool = False, file: str | None = None) -> None:
+    def __init__(self, inputs: bool = False, losses: bool = False, file: FileInRun | None = None) -> None:
         self.inputs, self.losses, self.file = inputs, losses, file
         self.gathered: dict[str, Tensor] = {}
         self._parts: dict[str, list[Tensor]] = {}

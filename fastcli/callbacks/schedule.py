@@ -36,7 +36,8 @@ class Scheduler(Callback):
         self.schedules = dict(schedules)
         self.optional = list(optional)
 
-    def before_fit(self, learner: Any) -> None:
+    def check(self, learner: Any) -> None:
+        """Raise ConfigError where the optimizer has no such hyperparameter."""
         known = hyperparameters(learner.optimizer)
         for name in self.schedules:
             if name not in known and name not in self.optional:
@@ -44,6 +45,10 @@ class Scheduler(Callback):
                     f"{name!r} cannot be scheduled: the optimizer has no such hyperparameter",
                     hint=did_you_mean(name, known),
                 )
+
+    def before_fit(self, learner: Any) -> None:
+        self.check(learner)
+        known = hyperparameters(learner.optimizer)
         self._names = [name for name in self.schedules if name in known]
 
     def before_batch(self, learner: Any) -> None:

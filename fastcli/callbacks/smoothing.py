@@ -50,6 +50,10 @@ class LabelSmoothing(Callback):
         self.amount = amount
         self._given: Callable[..., Tensor] | None = None
 
+    def check(self, learner: Any) -> None:
+        """Raise ConfigError for a loss that has no `label_smoothing`."""
+        smoothed(learner.loss_fn, self.amount)
+
     def before_train(self, learner: Any) -> None:
         self._given = learner.loss_fn
         learner.loss_fn = smoothed(learner.loss_fn, self.amount)

@@ -145,6 +145,15 @@ def using(labeller: Labeller, attribute: str) -> Labeller:
     return label
 
 
+def beside(folder: Path, labeller: Labeller) -> Labeller:
+    """`labeller`, which gives paths, relative ones below `folder`.
+
+    >>> beside(Path("data"), lambda item: "masks/1.png")("1.jpg") == os.path.join("data", "masks/1.png")
+    True
+    """
+    return lambda item: os.path.join(folder, labeller(item))  # noqa: PTH118 - called per item
+
+
 def attribute(name: str, default: Any = ...) -> Labeller:
     """Gives an attribute of an item, or else `default`, which must be there if there is none.
 

@@ -5,7 +5,7 @@ predictions hears a validation (`Learner.pass_over`).
 
 - `learner`, `phases`: the loop; `recipes` and `auto`: how it is run; `features`: a frozen body run once
 - `lr_find`, `probe`, `allocator`: which rate, which precision and layout, and how memory is kept; `limit`: how fast it
-  could be
+  could be; `outputs`: whether the model says what the target needs
 - `inference`, `answers`, `gather`, `opened`: predictions, and what outputs say
 - `saving`, `exported`: a learner's weights in a file, or all that predicting needs
 
