@@ -26,8 +26,8 @@ from torchvision.tv_tensors import BoundingBoxes, Image, KeyPoints, Mask, TVTens
 from fastcli.errors import ConfigError, did_you_mean
 
 __all__ = ["BoundingBoxes", "Category", "Image", "ImageBW", "InputInfo", "KeyPoints", "Label", "Mask", "MultiCategory",
-           "Regression", "TVTensor", "TargetInfo", "class_logits", "class_scores", "dispatched", "kernel_of",
-           "register_kernel", "typed"]  # fmt: skip
+           "NoKernelError", "Regression", "TVTensor", "TargetInfo", "class_logits", "class_scores", "dispatched",
+           "kernel_of", "register_kernel", "typed"]  # fmt: skip
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -101,6 +101,10 @@ class TargetInfo:
         return self.classes.index(given) if isinstance(given, str) else given
 
 
+class NoKernelError(ConfigError, TypeError):
+    """A function that treats types differently has met one that it does not know."""
+
+
 def class_logits(logits: torch.Tensor) -> torch.Tensor:
     """Logits with a column per class: one output for two classes is the logit of the second, beside a 0 for the first.
 
@@ -132,14 +136,14 @@ def dispatched(function: Kernel) -> Kernel:
 
 
 def kernel_of(function: str | Callable[..., Any], type_: type) -> Callable[..., Any]:
-    """The kernel of `function` for `type_` or its nearest base. Raises TypeError where there is none."""
+    """The kernel of `function` for `type_` or its nearest base. Raises NoKernelError where there is none."""
     name = function if isinstance(function, str) else function.__qualname__
     table = KERNELS[name]
     for base in type_.__mro__:
         if base in table:
             return table[base]
     known = ", ".join(sorted(t.__name__ for t in table))
-    raise TypeError(f"{name} has no kernel for {type_.__name__}; it has kernels for {known}")
+    raise NoKernelError(f"{name} has no kernel for {type_.__name__}; it has kernels for {known}")
 
 
 def register_kernel(function: Callable[..., Any], *types: type) -> Callable[[Kernel], Kernel]:

@@ -255,5 +255,6 @@ def _scale_channels(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 def _one_size(transforms: Sequence[BatchTransform]) -> tuple[int, int] | None:
     sizes = sorted({size for transform in transforms if (size := transform.output_size(None)) is not None})
     if len(sizes) > 1:
-        raise ConfigError(f"batch transforms give several sizes: {', '.join(f'{h} x {w}' for h, w in sizes)}")
+        given = ", ".join(f"{h} x {w}" for h, w in sizes)
+        raise ConfigError(f"batch transforms give several sizes: {given}", hint="keep one", key="data.batch_transforms")
     return sizes[0] if sizes else None

@@ -38,7 +38,7 @@ from fastcli.errors import ConfigError
 from fastcli.registry import item_transforms
 from fastcli.transforms.spatial import canvas
 from fastcli.transforms.transform import Interpolation, ItemTransform, Probability
-from fastcli.types import BoundingBoxes, Image, KeyPoints, Mask
+from fastcli.types import BoundingBoxes, Image, KeyPoints, Mask, NoKernelError
 
 __all__ = ["COLOUR", "FIXED", "GEOMETRIC", "POLICIES", "Foreign", "OwnRandomNumbers"]
 
@@ -136,7 +136,7 @@ class Foreign(ItemTransform):
         return wrap(element.as_subclass(Tensor) + by, like=element) if by else element
 
     def _concerns(self, element: Any) -> bool:
-        """Whether the element is to be changed. Raises TypeError for a type that torchvision would pass by."""
+        """Whether the element is to be changed. Raises NoKernelError for a type that torchvision would pass by."""
         if canvas(element) is None:
             return False
         if isinstance(element, Image):
@@ -145,7 +145,9 @@ class Foreign(ItemTransform):
             return False
         if self._name in GEOMETRIC and isinstance(element, Mask | BoundingBoxes | KeyPoints):
             return True
-        raise TypeError(f"{self._name} has no kernel for {type(element).__name__}")
+        kind = type(element).__name__
+        hint = f"it changes pictures alone, and a {kind} could not follow: take other transforms"
+        raise NoKernelError(f"{self._name} has no kernel for {kind}", hint=hint, key="data.item_transforms")
 
     def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
         """Read off a point's canvas where nothing is random."""
