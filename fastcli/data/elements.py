@@ -16,7 +16,7 @@ from torch import Tensor
 from fastcli.data.spatial_encoders import AnnotationEncoder, BoxLabels
 from fastcli.data.store import Store
 from fastcli.errors import DataError
-from fastcli.types import BoundingBoxes, TVTensor
+from fastcli.types import BoundingBoxes, KeyPoints, TVTensor
 
 Fetched = Mapping[int, Tensor]
 View = Callable[[Any, int], Any]
@@ -100,7 +100,10 @@ class Annotations(Element):
 
     def _laid(self, item: int) -> Any:
         if item not in self._prepared:
-            self._prepared[item] = self.prepare(self.encoder.lay(self.numbers[item], self.store.canvas(item)))
+            numbers, size = self.numbers[item], self.store.canvas(item)
+            if issubclass(self.encoder.element, KeyPoints):
+                _refuse_far(numbers, size, self.store.name_of(item))
+            self._prepared[item] = self.prepare(self.encoder.lay(numbers, size))
         return self._prepared[item]
 
     def collate(self, fetched: Fetched, items: Sequence[int], view: View) -> Tensor:
@@ -154,6 +157,16 @@ def padded(rows: Sequence[Tensor], value: float, kind: Tensor | None) -> Tensor:
     for place, row in zip(batch, rows, strict=True):
         place[: len(row)] = row.as_subclass(Tensor)
     return batch if kind is None else like(batch, kind)
+
+
+def _refuse_far(points: Tensor, size: tuple[int, int], name: str) -> None:
+    """Raise DataError for a point that is further from the picture than the picture is large."""
+    height, width = size
+    middle, reach = torch.tensor([width / 2, height / 2]), torch.tensor([1.5 * width, 1.5 * height])
+    if len(far := points[((points - middle).abs() > reach).any(-1)]):
+        x, y = far[0].tolist()
+        hint = "points are in pixels of the file, x first; data.target: {name: points, order: yx} takes y first"
+        raise DataError(f"{name}: the point ({x:g}, {y:g}) is far outside the picture of {width} x {height}", hint=hint)
 
 
 def _inside(boxes: Any) -> Any:

@@ -13,9 +13,9 @@ from fastcli.data.elements import Annotations, Element, Labels, LabelsOfBoxes, P
 from fastcli.data.encoders import Encoder, LabelEncoder
 from fastcli.data.spatial_encoders import AnnotationEncoder, BoxLabels
 from fastcli.data.store import Store, Tier
-from fastcli.errors import ConfigError
+from fastcli.errors import ConfigError, DataError
 from fastcli.transforms.item import ItemPipeline
-from fastcli.types import Image
+from fastcli.types import Image, Mask
 
 
 class Sources:
@@ -51,7 +51,11 @@ class Sources:
         name_of: Callable[[int], str],
     ) -> Element:  # fmt: skip
         if encoder.made_from == "file":
-            store = Store(lambda i: encoder.encode(values[i]), len(values), prepare=self.items.prepare, name_of=name_of,
+            load: Callable[[int], Any] = lambda i: encoder.encode(values[i])  # noqa: E731
+            name: Callable[[int], str] = name_of
+            if issubclass(encoder.element, Mask):
+                load, name = _masks(load, picture_of(made), name_of), lambda i: f"the mask of {name_of(i)}"
+            store = Store(load, len(values), prepare=self.items.prepare, name_of=name,
                           uniform=not self.items.random, element=encoder.element, **self._options)  # fmt: skip
             return Pixels(store)
         if isinstance(encoder, AnnotationEncoder):
@@ -65,6 +69,25 @@ class Sources:
                 raise ConfigError("labels of boxes need boxes", hint="put a BBoxBlock before them")
             return LabelsOfBoxes(encoder.encode_each(values, paths), encoder, boxes)
         return Labels(_all_labels(encoder, values, paths))
+
+
+def _masks(load: Callable[[int], Any], pictures: Pixels | None, name_of: Callable[[int], str]) -> Callable[[int], Any]:
+    """`load`, which raises DataError for a mask that has not the shape of its picture, in whatever resolution."""
+    if pictures is None:
+        return load
+    store = pictures.store
+
+    def checked(i: int) -> Any:
+        mask, (height, width) = load(i), store.canvas(i)
+        down, across = mask.shape[-2:]
+        if abs(down * width - across * height) > max(height, width):  # more than what rounding does
+            raise DataError(
+                f"{name_of(i)} is {width} x {height} pixels, its mask is {across} x {down}: of another shape",
+                hint="is one of them turned, or cut?",
+            )
+        return mask
+
+    return checked
 
 
 def _all_labels(encoder: Encoder, values: Sequence[Any], paths: Sequence[Path]) -> Tensor:

@@ -40,8 +40,7 @@ class OpenMask(Encoder):
     def setup(self, values: Sequence[Any]) -> None:
         """Find the codes in masks of the training split, unless they were given."""
         if not self.given:
-            looked_at = [open_mask(item_path(value)) for value in values[:: max(1, len(values) // LOOKED_AT)]]
-            found = sorted(set().union(*(mask.unique().tolist() for mask in looked_at)))
+            found = sorted(set().union(*map(_codes_in, values[:: max(1, len(values) // LOOKED_AT)])))
             binary = set(found) <= {0, 255}
             self.classes = tuple(str(code) for code in range(2 if binary else max(2, found[-1] + 1)))
 
@@ -130,6 +129,10 @@ class PointsEncoder(AnnotationEncoder):
 
     def encode_each(self, values: Sequence[Any], paths: Sequence[Path]) -> list[Tensor]:
         """The points of every value. Raises DataError naming files whose points differ in number."""
+        for row, path in zip(number_rows(values, paths), paths, strict=True):
+            if len(row) % 2:
+                hint = "data.label: {name: column, column: [x, y]} takes two columns"
+                raise DataError(f"{path}: a point has two numbers, x and y; here are {len(row)}", hint=hint)
         number_rows(values, paths, 2 * (self.count or 0))
         return [self.encode(value) for value in values]
 
@@ -194,6 +197,14 @@ class BoxLabels(Categorize):
         """Kind `box_labels`, with the boxes per class."""
         names = [name for value in values for name in names_of(value)]
         return self._counted("box_labels", names)
+
+
+def _codes_in(value: Any) -> set[int]:
+    """The codes in a mask file; none where it cannot be opened, which is told when it is needed."""
+    try:
+        return set(open_mask(item_path(value)).unique().tolist())
+    except DataError:
+        return set()
 
 
 def _known(canvas: tuple[int, int] | None) -> tuple[int, int]:
