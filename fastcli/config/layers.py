@@ -77,9 +77,9 @@ def named(node: Node, mark: Rule) -> Node:
 def spell_out(node: Node, rule: Rule, shapes: Shapes) -> None:
     """Write all bare names of components below `node`, which `rule` describes, as mappings."""
     rule = shapes.unwrap(rule)
-    if "x-component" in rule:
-        node.value = named(node, rule["x-component"]).value
-        return
+    if mark := rule.get("x-component"):
+        node.value = named(node, mark).value
+        rule = (shapes.component(mark, name_of(node, mark)) if isinstance(node.value, dict) else None) or {}
     for part, child in node.children():
         inner = rule.get("items") if isinstance(part, int) else rule.get("properties", {}).get(part)
         if inner:
