@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fastcli.report.style import INK, VALID, save
-from fastcli.show.grid import Part, Sample, aspect_of, cells
-from fastcli.show.kernels import draw, in_words, write_title
+from fastcli.show.grid import Part, Sample, aspect_of, cells, draw_sample
+from fastcli.show.kernels import in_words, write_title
 from fastcli.types import Category, Image, Label, MultiCategory
 
 WIDTH = 2.1
@@ -36,25 +36,17 @@ def plot_worst(
         if labels:
             _draw_labelled(grid[i], sample, guess, loss, probability)
         else:
-            _draw_all(grid[2 * i], sample, f"target, loss {loss:.3g}")
-            _draw_all(grid[2 * i + 1], [*sample[:-1], guess], "predicted")
+            draw_sample(grid[2 * i], sample, f"target, loss {loss:.3g}")
+            draw_sample(grid[2 * i + 1], [*sample[:-1], guess], "predicted")
     if path is not None:
         save(figure, Path(path))
     return figure
 
 
 def _draw_labelled(axes: Any, sample: Sample, guess: Part, loss: float, probability: float | None) -> None:
-    for element, decoded in sample:
-        if isinstance(element, Image):
-            draw(element, axes, decoded)
+    draw_sample(axes, [part for part in sample if isinstance(part[0], Image)])
     actual, said = in_words(sample[-1][1]), in_words(guess[1])
     wrong = isinstance(guess[0], Category | MultiCategory) and said != actual  # numbers are never quite equal
     sure = "" if probability is None else f", {probability:.0%} sure"
     for line in (f"loss {loss:.3g}{sure}", said, f"is {actual}"):
         write_title(axes, line, VALID if wrong else INK)
-
-
-def _draw_all(axes: Any, sample: Sample, words: str) -> None:
-    for element, decoded in sample:
-        draw(element, axes, decoded)
-    write_title(axes, words)

@@ -12,7 +12,7 @@ from fastcli.show.kernels import draw, in_words, write_title
 from fastcli.transforms.spatial import canvas
 from fastcli.types import Category, Image, Label, MultiCategory
 
-__all__ = ["Part", "Sample", "cells", "show_grid", "show_results"]
+__all__ = ["Part", "Sample", "cells", "draw_sample", "show_grid", "show_results"]
 
 Part = tuple[Any, Any]
 """A typed element, decoded for showing, and its value for people."""
@@ -45,7 +45,7 @@ def show_grid(
     figure, grid = cells(len(shown), aspect_of(shown), rows=rows, columns=columns, figsize=figsize, width=width,
                          lines=lines, hidden=path is not None)  # fmt: skip
     for axes, sample in zip(grid, shown, strict=False):  # chosen rows and columns may hold fewer
-        _draw_all(axes, sample)
+        draw_sample(axes, sample)
     return _finished(figure, path)
 
 
@@ -74,11 +74,11 @@ def show_results(
                          width=width, lines=2 if labels else 1, hidden=path is not None)  # fmt: skip
     for i, (sample, prediction) in enumerate(shown[: len(grid) // per_sample]):
         if labels:
-            _draw_all(grid[i], sample[:-1])
+            draw_sample(grid[i], sample[:-1])
             _compare(grid[i], sample[-1], prediction)
         else:
-            _draw_titled(grid[2 * i], [*sample], "target")
-            _draw_titled(grid[2 * i + 1], [*sample[:-1], prediction], "predicted")
+            draw_sample(grid[2 * i], sample, "target")
+            draw_sample(grid[2 * i + 1], [*sample[:-1], prediction], "predicted")
     return _finished(figure, path)
 
 
@@ -137,14 +137,12 @@ def _size(element: Any) -> tuple[int, int] | None:
         return None
 
 
-def _draw_all(axes: Any, sample: Sample) -> None:
+def draw_sample(axes: Any, sample: Sample, words: str = "") -> None:
+    """Draw every part of a sample on one cell, under `words` if there are any."""
     for element, decoded in sample:
         draw(element, axes, decoded)
-
-
-def _draw_titled(axes: Any, sample: Sample, words: str) -> None:
-    _draw_all(axes, sample)
-    write_title(axes, words)
+    if words:
+        write_title(axes, words)
 
 
 def _compare(axes: Any, target: Part, prediction: Part) -> None:
