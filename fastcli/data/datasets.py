@@ -134,8 +134,9 @@ class Datasets:
 
     @cached_property
     def paths(self) -> list[Path]:
-        """The file of every item; `item 0` and so on where items are no files."""
-        return paths_of(self.items)
+        """The file of every item, or of the picture that is made of it; `item 0` and so on where there is none."""
+        pictures = [v for encoder, v in zip(self.encoders, self.values, strict=True) if encoder.made_from == "file"]
+        return paths_of(self.items, pictures[0] if pictures else ())
 
     @property
     def labels(self) -> Sequence[Any]:

@@ -92,3 +92,14 @@ def test_options_of_the_loaders(datasets):
     assert loaders.train.plan(0)[0].items == tuple(datasets.train.indices[:7])
     with pytest.raises(TypeError, match="batchsize"):
         datasets.dataloaders(batchsize=3)
+
+
+def test_an_item_that_is_no_file_is_named_after_its_picture(shapes):
+    block = DataBlock(
+        (ImageBlock, CategoryBlock), get_items=None, get_x=lambda pair: shapes / pair[0], get_y=lambda pair: pair[1],
+        splitter=lambda items, labels: ([0, 1], [2]),
+    )  # fmt: skip
+    pairs = [(f"images/{i}.png", kind) for i, kind in enumerate(("disc", "square", "disc"))]
+    assert block.datasets(pairs).paths[1] == shapes / "images" / "1.png"
+    with pytest.raises(DataError, match=r"hexagon.*2\.png"):
+        block.dataloaders([*pairs[:2], ("images/2.png", "hexagon")])
