@@ -161,15 +161,24 @@ class Interpretation:
         """
         return plot_confusion(self._confusion.tolist(), self.classes, where, normalize=normalize)
 
-    def plot_top_losses(self, k: int = 9, path: Path | str | None = None, *, largest: bool = True) -> Any:
-        """A figure of the items with the largest losses, or smallest, and what was predicted; written to `path`."""
+    def plot_top_losses(
+        self, k: int = 9, path: Path | str | None = None, *, largest: bool = True, **layout: Any
+    ) -> Any:
+        """A figure of the items with the largest losses, or smallest, and what was predicted; written to `path`.
+
+        `layout` may say `rows`, `columns` and `figsize` (in inches).
+        """
+        return self.plot_items(self.top_losses(k, largest=largest).indices.tolist(), path, **layout)
+
+    def plot_items(self, indices: Sequence[int], path: Path | str | None = None, **layout: Any) -> Any:
+        """A figure of these items, with the loss and what was predicted; see `plot_top_losses`."""
         if self._samples is None:
             hint = "give from_arrays its images, or make the loaders with a DataBlock"
             raise ConfigError("there are no pictures of these items", hint=hint)
-        losses, indices = (part.tolist() for part in self.top_losses(k, largest=largest))
         rows = [self._row(sample, i) for sample, i in zip(self._samples(indices), indices, strict=True)]
         sure = [self._sureness(i) for i in indices]
-        return plot_worst([row[0] for row in rows], [row[1] for row in rows], losses, sure, path)
+        losses = self.losses[list(indices)].tolist()
+        return plot_worst([row[0] for row in rows], [row[1] for row in rows], losses, sure, path, **layout)
 
     def _row(self, sample: Sample, index: int) -> tuple[Sample, Part]:
         """A sample and what was predicted for it, both in the same words."""

@@ -22,17 +22,22 @@ def plot_worst(
     losses: Sequence[float],
     probabilities: Sequence[float | None],
     path: Path | str | None = None,
+    *,
+    rows: int | None = None,
+    columns: int | None = None,
+    figsize: tuple[float, float] | None = None,
 ) -> Any:
     """A figure of samples, the target last, each under its loss and what was predicted, orange where that is wrong.
 
     What is drawn (masks, points) is drawn twice, the target on the left. With `path` it is written there.
     """
     n, labels = len(samples), all(isinstance(element, Label) for element, _ in predicted)
-    columns = math.ceil(math.sqrt(n)) if labels else 2 * math.ceil(math.sqrt(n / 2))
-    figure, grid = cells(n if labels else 2 * n, aspect_of(samples), columns=columns, width=WIDTH,
-                         lines=3 if labels else 1, hidden=path is not None)  # fmt: skip
-    rows = zip(samples, predicted, losses, probabilities, strict=True)
-    for i, (sample, guess, loss, probability) in enumerate(rows):
+    if rows is None and columns is None:
+        columns = math.ceil(math.sqrt(n)) if labels else 2 * math.ceil(math.sqrt(n / 2))
+    figure, grid = cells(n if labels else 2 * n, aspect_of(samples), rows=rows, columns=columns, figsize=figsize,
+                         width=WIDTH, lines=3 if labels else 1, hidden=path is not None)  # fmt: skip
+    shown = list(zip(samples, predicted, losses, probabilities, strict=True))[: len(grid) // (1 if labels else 2)]
+    for i, (sample, guess, loss, probability) in enumerate(shown):
         if labels:
             _draw_labelled(grid[i], sample, guess, loss, probability)
         else:

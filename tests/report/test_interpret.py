@@ -190,6 +190,15 @@ def test_top_losses_are_drawn_with_what_was_said_and_what_is(arrays):
     assert len(titles(arrays.plot_top_losses(100))) == 50
 
 
+def test_chosen_items_are_drawn_in_rows_and_columns_of_a_chosen_size(arrays):
+    figure = arrays.plot_items([7, 3], columns=2, figsize=(7, 5))
+    assert tuple(figure.get_size_inches()) == (7, 5)
+    assert [title.split("\n")[2] for title in titles(figure)] == [f"is {NAMES[TRUTH[i]]}" for i in (7, 3)]
+    first, second = (axes.get_position() for axes in arrays.plot_top_losses(6, rows=2).axes[:2])
+    assert first.y0 == second.y0
+    assert len(arrays.plot_top_losses(9, rows=2, columns=3).axes) == 6
+
+
 IMAGES = torch.rand(3, 3, 8, 8)
 OTHERS = {
     "multi_category": (torch.tensor([[-1.0, -1], [1, -1], [1, 1]]), torch.tensor([[0.0, 0], [0, 1], [1, 1]])),
