@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastcli.errors import ConfigError
@@ -58,7 +59,7 @@ def aug_transforms(
     mult: float = 1.0, do_flip: bool = True, flip_vert: bool = False, max_rotate: float = 10.0, min_zoom: float = 1.0,
     max_zoom: float = 1.1, max_lighting: float = 0.2, max_warp: float = 0.2, p_affine: float = 0.75,
     p_lighting: float = 0.75, xtra_tfms: Any = None, size: Pixels | None = None, mode: Any = "bilinear",
-    pad_mode: Any = "reflection", batch: bool = False, min_scale: float = 1.0,
+    pad_mode: Any = "reflection", align_corners: bool = True, batch: bool = False, min_scale: float = 1.0,
 ) -> list[BatchTransform]:  # fmt: skip
     """The usual transforms of photographs; every picture gets draws of its own, so `batch` can only be False."""
     if batch:
@@ -95,13 +96,103 @@ def RandomErasing(  # noqa: N802
 
 
 FlipItem, DihedralItem = placement.FlipItem, placement.DihedralItem
-Flip, Dihedral, Rotate, Zoom, Warp = geometry.Flip, geometry.Dihedral, geometry.Rotate, geometry.Zoom, geometry.Warp
 DeterministicFlip, DeterministicDihedral = geometry.DeterministicFlip, geometry.DeterministicDihedral
-Brightness, Contrast, Saturation, Hue = lighting.Brightness, lighting.Contrast, lighting.Saturation, pixels.Hue
+
+
+def _made(made: Any, draws: Sequence[Any], size: Any, mode: Any, pad_mode: Any, batch: bool) -> Any:
+    """The transform, with the resizing that is asked for; refuses draws that are no numbers."""
+    if batch or any(callable(draw) or isinstance(draw, list) for draw in draws):
+        hint = "give draw a number; for draws of your own derive a transform as in fastcli.transforms.geometry"
+        raise ConfigError(f"{type(made).__name__}: every picture has a draw of its own here", hint=hint)
+    if (size, mode, pad_mode) == (None, "bilinear", "reflection"):
+        return made
+    return [made, geometry.BatchResize(size, mode, pad_mode)]
+
+
+def _number(draw: Any) -> Any:
+    """The draw where it is a number; others are refused later."""
+    return None if callable(draw) or isinstance(draw, list) else draw
+
+
+def Flip(  # noqa: N802
+    p: float = 0.5, draw: Any = None, size: Any = None, mode: Any = "bilinear", pad_mode: Any = "reflection",
+    align_corners: bool = True, batch: bool = False,
+) -> Any:  # fmt: skip
+    """Mirrors pictures left to right; `draw` 1 always, 0 never."""
+    made = geometry.Flip(p if _number(draw) is None else p * bool(draw))
+    return _made(made, [draw], size, mode, pad_mode, batch)
+
+
+def Dihedral(  # noqa: N802
+    p: float = 0.5, draw: Any = None, size: Any = None, mode: Any = "bilinear", pad_mode: Any = "reflection",
+    batch: bool = False, align_corners: bool = True,
+) -> Any:  # fmt: skip
+    """One of the eight flips and quarter turns of each picture; a fixed one is `DeterministicDihedral(n)`."""
+    if draw is not None:
+        raise ConfigError("Dihedral draws from all eight views", hint="DeterministicDihedral(n) shows one of them")
+    return _made(geometry.Dihedral(p), [], size, mode, pad_mode, batch)
+
+
+def Rotate(  # noqa: N802
+    max_deg: float = 10, p: float = 0.5, draw: Any = None, size: Any = None, mode: Any = "bilinear",
+    pad_mode: Any = "reflection", align_corners: bool = True, batch: bool = False,
+) -> Any:  # fmt: skip
+    """Turns pictures by up to `max_deg` degrees, or by `draw`."""
+    return _made(geometry.Rotate(max_deg, p, _number(draw)), [draw], size, mode, pad_mode, batch)
+
+
+def Zoom(  # noqa: N802
+    min_zoom: float = 1.0, max_zoom: float = 1.1, p: float = 0.5, draw: Any = None, draw_x: Any = None,
+    draw_y: Any = None, size: Any = None, mode: Any = "bilinear", pad_mode: Any = "reflection", batch: bool = False,
+    align_corners: bool = True,
+) -> Any:  # fmt: skip
+    """Magnifies pictures about a random place, or by `draw` about (`draw_x`, `draw_y`) in 0..1."""
+    draws = [draw, draw_x, draw_y]
+    return _made(geometry.Zoom(min_zoom, max_zoom, p, *map(_number, draws)), draws, size, mode, pad_mode, batch)
+
+
+def Warp(  # noqa: N802
+    magnitude: float = 0.2, p: float = 0.5, draw_x: Any = None, draw_y: Any = None, size: Any = None,
+    mode: Any = "bilinear", pad_mode: Any = "reflection", batch: bool = False, align_corners: bool = True,
+) -> Any:  # fmt: skip
+    """Shows pictures as from another place, tilted by up to `magnitude`, or by `draw_x` and `draw_y`."""
+    draws = [draw_x, draw_y]
+    return _made(geometry.Warp(magnitude, p, *map(_number, draws)), draws, size, mode, pad_mode, batch)
+
+
+def Brightness(max_lighting: float = 0.2, p: float = 0.75, draw: Any = None, batch: bool = False) -> Any:  # noqa: N802
+    """Lightens or darkens pictures; `draw` 0.5 leaves them as they are."""
+    return _made(lighting.Brightness(max_lighting, p, _number(draw)), [draw], None, "bilinear", "reflection", batch)
+
+
+def Contrast(max_lighting: float = 0.2, p: float = 0.75, draw: Any = None, batch: bool = False) -> Any:  # noqa: N802
+    """Strengthens or weakens contrasts; `draw` 1 leaves them as they are."""
+    return _made(lighting.Contrast(max_lighting, p, _number(draw)), [draw], None, "bilinear", "reflection", batch)
+
+
+def Saturation(max_lighting: float = 0.2, p: float = 0.75, draw: Any = None, batch: bool = False) -> Any:  # noqa: N802
+    """Strengthens or weakens colours; `draw` 1 leaves them as they are."""
+    return _made(lighting.Saturation(max_lighting, p, _number(draw)), [draw], None, "bilinear", "reflection", batch)
+
+
+def Hue(max_hue: float = 0.1, p: float = 0.75, draw: Any = None, batch: bool = False) -> Any:  # noqa: N802
+    """Turns the circle of colours."""
+    return _made(pixels.Hue(max_hue, p, _number(draw)), [draw], None, "bilinear", "reflection", batch)
 
 
 class Normalize(normalize.Normalize):
-    """Channel statistics, to be given among the batch transforms."""
+    """Channel statistics, to be given among the batch transforms; without any they are the training pictures'.
+
+    fastai takes those of one batch.
+    """
+
+    def __init__(self, mean: Any = None, std: Any = None, axes: Any = (0, 2, 3)) -> None:
+        if (mean is None) != (std is None):
+            raise ConfigError("Normalize has one of mean and std", hint="give both, or neither")
+        if mean is not None:
+            super().__init__(mean, std)
+        else:
+            self.mean = self.std = ()
 
     @classmethod
     def from_stats(cls, mean: Any, std: Any, dim: int = 1, ndim: int = 4, cuda: bool = True) -> Normalize:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import mimetypes
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,8 +27,9 @@ try:
 except ImportError as error:
     raise ImportError("fastcli.vision.all needs fastcore and pandas: pip install 'fastcli[notebook]'") from error
 
-__all__ = ["L", "URLs", "array", "cifar_stats", "default_device", "first", "get_files", "get_image_files",
-           "imagenet_stats", "mnist_stats", "set_seed", "tensor", "to_np", "untar_data"]  # fmt: skip
+__all__ = ["CategoryMap", "L", "URLs", "array", "cifar_stats", "default_device", "first", "get_files",
+           "get_image_files", "image_extensions", "imagenet_stats", "mnist_stats", "no_random", "set_seed", "tensor",
+           "to_np", "untar_data"]  # fmt: skip
 
 array = np.array
 URLs = SimpleNamespace(**{name: known.url for name, known in KNOWN.items()})
@@ -35,6 +37,23 @@ URLs = SimpleNamespace(**{name: known.url for name, known in KNOWN.items()})
 imagenet_stats = IMAGENET.mean_list, IMAGENET.std_list
 cifar_stats = CIFAR.mean_list, CIFAR.std_list
 mnist_stats = MNIST.mean_list, MNIST.std_list
+
+
+class CategoryMap(L):  # type: ignore[misc]
+    """Names of classes; `o2i` says which number a name has."""
+
+    @property
+    def o2i(self) -> dict[str, int]:
+        """The number of each name."""
+        return {name: i for i, name in enumerate(self)}
+
+    def map_objs(self, objs: Iterable[str]) -> Any:
+        """The numbers of names."""
+        return L(self.o2i[str(name)] for name in objs)
+
+    def map_ids(self, ids: Iterable[int]) -> Any:
+        """The names that numbers stand for."""
+        return L(self[int(i)] for i in ids)
 
 
 def tensor(value: Any, *rest: Any, **options: Any) -> Tensor:
@@ -64,8 +83,15 @@ def first(values: Iterable[Any], predicate: Callable[[Any], bool] | None = None)
     return next((value for value in values if predicate is None or predicate(value)), None)
 
 
-def untar_data(url: str, force_download: bool = False) -> Path:
-    """The folder of a known data set, an archive's address or an archive, downloaded and extracted where needed."""
+def untar_data(
+    url: str, archive: Any = None, data: Any = None, c_key: str = "data", force_download: bool = False, base: Any = None
+) -> Path:
+    """The folder of a known data set, an archive's address or an archive, downloaded and extracted where needed.
+
+    It lies below FASTCLI_HOME. Raises ConfigError for fastai's other ways to say where.
+    """
+    if archive or data or base:
+        raise ConfigError("untar_data keeps data in one place", hint="set FASTCLI_HOME to another")
     return download.untar_data(url, force=force_download)
 
 
@@ -107,8 +133,23 @@ def set_seed(seed: int, reproducible: bool = False) -> None:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
 
 
-def default_device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
+@contextlib.contextmanager
+def no_random(seed: int = 42, reproducible: bool = True) -> Iterator[None]:
+    """Seeded generators for a while, and those of before afterwards."""
+    kept = torch.random.get_rng_state(), np.random.get_state(), random.getstate()
+    set_seed(seed, reproducible)
+    try:
+        yield
+    finally:
+        torch.random.set_rng_state(kept[0])
+        np.random.set_state(kept[1])
+        random.setstate(kept[2])
+
+
+def default_device(use: bool | None = None) -> torch.device:
+    """The GPU where there is one, else the CPU, which False asks for."""
+    if use is False:
+        return torch.device("cpu")
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -18,7 +19,8 @@ from fastcli.vision.core import L, listed
 
 __all__ = ["AttrGetter", "ColReader", "ColSplitter", "EndSplitter", "FileSplitter", "FuncSplitter",
            "GrandparentSplitter", "IndexSplitter", "ItemGetter", "MaskSplitter", "RandomSplitter",
-           "RandomSubsetSplitter", "RegexLabeller", "TrainTestSplitter", "parent_label", "using_attr"]  # fmt: skip
+           "RandomSubsetSplitter", "RegexLabeller", "TrainTestSplitter", "get_annotations", "parent_label",
+           "using_attr"]  # fmt: skip
 
 Items = Sequence[Any]
 Split = tuple[Any, Any]
@@ -96,7 +98,7 @@ def MaskSplitter(mask: Any) -> Splitter:  # noqa: N802
 
 def FuncSplitter(func: Callable[[Any], bool]) -> Splitter:  # noqa: N802
     """The items validate for which `func` is true."""
-    return lambda items: MaskSplitter([func(item) for item in items])(items)
+    return lambda items: MaskSplitter([func(item) for item in _rows(items)])(items)
 
 
 def EndSplitter(valid_pct: float = 0.2, valid_last: bool = True) -> Splitter:  # noqa: N802
@@ -120,10 +122,15 @@ def ColSplitter(col: Any = "is_valid", on: Any = None) -> Splitter:  # noqa: N80
     """The rows validate whose cell in column `col` is true, or is (one of) `on`."""
 
     def split(items: Items) -> Split:
-        cells = [_cell(item, col) for item in items]
+        cells = [_cell(item, col) for item in _rows(items)]
         return MaskSplitter([bool(cell) if on is None else cell in listed(on) for cell in cells])(items)
 
     return split
+
+
+def _rows(items: Any) -> Any:
+    """The rows of a table; other items as they are."""
+    return [row for _, row in items.iterrows()] if hasattr(items, "iterrows") else items
 
 
 def _where(names: list[str], wanted: list[str]) -> Any:
@@ -193,3 +200,18 @@ def ItemGetter(i: int) -> Callable[[Any], Any]:  # noqa: N802
 def AttrGetter(nm: str, default: Any = None) -> Callable[[Any], Any]:  # noqa: N802
     """An attribute of an item."""
     return lambda item: getattr(item, nm, default)
+
+
+def get_annotations(fname: str | Path, prefix: str | None = None) -> tuple[list[str], list[Any]]:
+    """The pictures of a COCO file, and for each its boxes (left, top, right, bottom) with their labels."""
+    told = json.loads(Path(fname).read_text(encoding="utf-8"))
+    classes = {category["id"]: category["name"] for category in told["categories"]}
+    found: dict[int, tuple[list[Any], list[str]]] = {}
+    for annotation in told["annotations"]:
+        boxes, labels = found.setdefault(annotation["image_id"], ([], []))
+        left, top, width, height = annotation["bbox"]
+        boxes.append([left, top, left + width, top + height])
+        labels.append(classes[annotation["category_id"]])
+    names = {picture["id"]: (prefix or "") + picture["file_name"] for picture in told["images"]}
+    kept = [i for i in names if i in found]
+    return [names[i] for i in kept], [found[i] for i in kept]

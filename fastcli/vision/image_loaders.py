@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Number
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastcli.data.items import Row, image_files
 from fastcli.errors import ConfigError
-from fastcli.vision.core import L, get_image_files, listed
-from fastcli.vision.data import (
-    CategoryBlock,
-    DataBlock,
-    DataLoaders,
-    ImageBlock,
-    MaskBlock,
-    MultiCategoryBlock,
-    PILImage,
-    RegressionBlock,
-)
+from fastcli.vision.blocks import CategoryBlock, ImageBlock, MaskBlock, MultiCategoryBlock, RegressionBlock
+from fastcli.vision.core import L, get_image_files
+from fastcli.vision.data import DataBlock
 from fastcli.vision.getting import (
     ColReader,
     ColSplitter,
@@ -28,6 +20,8 @@ from fastcli.vision.getting import (
     RegexLabeller,
     parent_label,
 )
+from fastcli.vision.loaders import DataLoaders
+from fastcli.vision.pictures import PILBase, PILImage
 
 __all__ = ["ImageDataLoaders", "SegmentationDataLoaders"]
 
@@ -52,9 +46,9 @@ class ImageDataLoaders(DataLoaders):
         cls, path: str | Path, fnames: Sequence[Any], label_func: Callable[[Any], Any], valid_pct: float = 0.2,
         seed: int | None = None, **options: Any,
     ) -> DataLoaders:  # fmt: skip
-        """Files that `label_func` labels by their path."""
-        labels = [label_func(name) for name in fnames]
-        return cls.from_lists(path, fnames, labels, valid_pct, seed, **options)
+        """Files that `label_func` labels by their path; it may be a lambda."""
+        block = _block_of([label_func(name) for name in fnames[:1]])
+        return _loaders(path, fnames, label_func, RandomSplitter(valid_pct, seed), block, **options)
 
     @classmethod
     def from_name_func(
@@ -82,25 +76,22 @@ class ImageDataLoaders(DataLoaders):
     ) -> DataLoaders:  # fmt: skip
         """Rows of a table that name a file in column `fn_col` and its label, or several, in `label_col`."""
         base = Path(path) / (folder or "")
-        records = df.to_dict("records")
-        name = df.columns[fn_col] if isinstance(fn_col, int) else fn_col
-        rows = [Row(record, base / f"{record[name]}{suff}") for record in records]
-        reader = ColReader(
-            [df.columns[c] if isinstance(c, int) else c for c in listed(label_col)], label_delim=label_delim
-        )
+        names, label = ColReader(fn_col, pref=base, suff=suff), ColReader(label_col, label_delim=label_delim)
         splitter = RandomSplitter(valid_pct, seed) if valid_col is None else ColSplitter(valid_col)
-        block = y_block or _block_of([reader(row) for row in rows])
-        return _loaders(path, rows, reader, splitter, block, **options)
+        if y_block is None:
+            y_block = _block_of([label(row) for _, row in df.head(1).iterrows()])
+        return _loaders(path, df, label, splitter, y_block, get_x=partial(_file_of, names), **options)
 
     @classmethod
     def from_csv(
         cls, path: str | Path, csv_fname: str | Path = "labels.csv", header: Any = "infer",
-        delimiter: str | None = None, **options: Any,
+        delimiter: str | None = None, quoting: int = 0, **options: Any,
     ) -> DataLoaders:  # fmt: skip
         """The rows of a CSV in `path`, as `from_df` takes them."""
         import pandas as pd
 
-        table = pd.read_csv(Path(path) / csv_fname, header=header, delimiter=delimiter)
+        given = {} if delimiter is None else {"delimiter": delimiter}
+        table = pd.read_csv(Path(path) / csv_fname, header=header, quoting=quoting, **given)
         return cls.from_df(table, path, **options)
 
     @classmethod
@@ -111,8 +102,8 @@ class ImageDataLoaders(DataLoaders):
         """Files and their labels: a class each, several, or numbers."""
         if len(fnames) != len(labels):
             raise ConfigError(f"{len(fnames)} files have {len(labels)} labels")
-        pairs = list(zip(fnames, labels, strict=True))
-        rows = [Row({"label": label}, Path(path) / name) for name, label in pairs]
+        pairs = zip(fnames, labels, strict=True)
+        rows = [Row({"label": label}, _found(Path(path), Path(name))) for name, label in pairs]
         block = y_block or _block_of(list(labels))
         return _loaders(path, rows, lambda row: row["label"], RandomSplitter(valid_pct, seed), block, **options)
 
@@ -131,12 +122,22 @@ class SegmentationDataLoaders(DataLoaders):
 
 
 def _loaders(
-    path: str | Path, items: Sequence[Any], get_y: Callable[[Any], Any], splitter: Any, y_block: Any,
-    item_tfms: Any = None, batch_tfms: Any = None, img_cls: type[PILImage] = PILImage, **options: Any,
+    path: str | Path, items: Any, get_y: Callable[[Any], Any], splitter: Any, y_block: Any, item_tfms: Any = None,
+    batch_tfms: Any = None, img_cls: type[PILBase] = PILImage, get_x: Any = None, **options: Any,
 ) -> DataLoaders:  # fmt: skip
-    block = DataBlock((ImageBlock(img_cls), y_block), get_y=get_y, splitter=splitter, item_tfms=item_tfms,
+    block = DataBlock((ImageBlock(img_cls), y_block), get_x=get_x, get_y=get_y, splitter=splitter, item_tfms=item_tfms,
                       batch_tfms=batch_tfms)  # fmt: skip
-    return block.dataloaders(list(items), path=path, **options)
+    return block.dataloaders(items, path=path, **options)
+
+
+def _file_of(names: ColReader, item: Any) -> Any:
+    """The file that a row names; a file is itself, so that others than those of the table can be asked about."""
+    return item if isinstance(item, str | Path) else names(item)
+
+
+def _found(path: Path, name: Path) -> Path:
+    """The file as it is named, or else below `path`."""
+    return name if name.is_file() else path / name
 
 
 def _block_of(labels: list[Any]) -> Any:
@@ -144,4 +145,4 @@ def _block_of(labels: list[Any]) -> Any:
     first: Any = labels[0] if labels else ""
     if isinstance(first, list | tuple | L):
         return RegressionBlock() if all(isinstance(part, float) for part in first) else MultiCategoryBlock()
-    return RegressionBlock() if isinstance(first, Number) and isinstance(first, float) else CategoryBlock()
+    return RegressionBlock() if isinstance(first, float) else CategoryBlock()

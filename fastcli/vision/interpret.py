@@ -1,11 +1,14 @@
-"""fastai's interpretation of a trained learner, by its names; predictions are computed once."""
+"""fastai's interpretation of a trained learner, by its names; predictions are computed once, and kept."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
 from fastcli.learner import inference
 from fastcli.report.interpret import Interpretation as Interpreted
+from fastcli.vision.core import CategoryMap
 
 __all__ = ["ClassificationInterpretation", "Interpretation", "SegmentationInterpretation"]
 
@@ -22,14 +25,48 @@ class Interpretation:
         loader = dl if dl is not None else (learn.train_loader, learn.valid_loader)[ds_idx]
         return cls(learn, Interpreted.from_learner(learn, inference.in_order(loader)))
 
+    @property
+    def vocab(self) -> CategoryMap:
+        """The names of the classes."""
+        return CategoryMap(self.found.classes)
+
+    @property
+    def preds(self) -> Tensor | None:
+        """The scores of every picture; None for masks, which would fill the memory."""
+        return self.found.scores
+
+    @property
+    def decoded(self) -> Tensor:
+        """What was decided for every picture."""
+        return self.found.decisions
+
+    @property
+    def targs(self) -> Tensor:
+        """What was right for every picture."""
+        return self.found.targets
+
+    @property
+    def losses(self) -> Tensor:
+        """The loss of every picture."""
+        return self.found.losses
+
     def top_losses(self, k: int | None = None, largest: bool = True, items: bool = False) -> tuple[Any, ...]:
         """The largest (or smallest) losses and which pictures they are, with `items` also their files."""
         losses, indices = self.found.top_losses(k, largest=largest)
         return (losses, indices, [self.found.names[i] for i in indices]) if items else (losses, indices)
 
-    def plot_top_losses(self, k: int = 9, largest: bool = True) -> None:
-        """Draw the pictures with the largest losses."""
-        self.found.plot_top_losses(k, largest=largest)
+    def plot_top_losses(
+        self, k: Any = 9, largest: bool = True, nrows: int | None = None, ncols: int | None = None, figsize: Any = None
+    ) -> None:
+        """Draw the `k` pictures with the largest losses, or those whose places are given."""
+        chosen = (
+            self.found.top_losses(k, largest=largest).indices.tolist() if isinstance(k, int) else [int(i) for i in k]
+        )
+        self.found.plot_items(chosen, rows=nrows, columns=ncols, figsize=figsize)
+
+    def show_results(self, idxs: Any, nrows: int | None = None, ncols: int | None = None, figsize: Any = None) -> None:
+        """Draw the pictures at these places, with their losses and what was predicted."""
+        self.found.plot_items([int(i) for i in idxs], rows=nrows, columns=ncols, figsize=figsize)
 
 
 class ClassificationInterpretation(Interpretation):
@@ -39,9 +76,18 @@ class ClassificationInterpretation(Interpretation):
         """How many pictures of each class (rows) were taken for each (columns)."""
         return self.found.confusion_matrix().numpy()
 
-    def plot_confusion_matrix(self, normalize: bool = False, ax: Any = None) -> None:
+    def plot_confusion_matrix(
+        self, normalize: bool = False, title: str | None = None, figsize: Any = None, dpi: float | None = None,
+        ax: Any = None,
+    ) -> None:  # fmt: skip
         """Draw the confusion matrix."""
-        self.found.plot_confusion_matrix(ax, normalize=normalize)
+        if ax is None and (figsize is not None or dpi is not None):
+            import matplotlib.pyplot as plt
+
+            ax = plt.figure(figsize=figsize, dpi=dpi, layout="constrained").subplots()
+        figure = self.found.plot_confusion_matrix(ax, normalize=normalize)
+        if title is not None:
+            (ax or figure.axes[0]).set_title(title, loc="left")
 
     def most_confused(self, min_val: int = 1) -> list[tuple[str, str, int]]:
         """Pairs of actual and predicted class with how often they were confused, the most first."""

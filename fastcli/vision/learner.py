@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 
-from fastcli.callbacks.precision import ChannelsLast, MixedPrecision
-from fastcli.callbacks.progress import Progress
-from fastcli.callbacks.screen import Screen
 from fastcli.events import Callback, CancelEpoch
 from fastcli.learner import learner, recipes
 from fastcli.learner.lr_find import lr_find
@@ -22,25 +16,17 @@ from fastcli.models.freezing import Norms
 from fastcli.optim.groups import parameter_groups, set_hyper
 from fastcli.vision.asking import Asking
 from fastcli.vision.core import L, listed
+from fastcli.vision.listening import Listening
 from fastcli.vision.losses import as_loss
-from fastcli.vision.metrics import as_metric
+from fastcli.vision.measures import as_metric, distinct
 from fastcli.vision.optimizers import Adam, given_rate
+from fastcli.vision.rates import suggested, valley
 from fastcli.vision.recorder import Recorder
 
-__all__ = ["Learner", "SuggestedLRs", "minimum", "slide", "steep", "valley"]
+__all__ = ["Learner"]
 
 RATE = 1e-3
 Momenta = tuple[float, float, float]
-valley, slide, minimum, steep = "valley", "slide", "minimum", "steep"
-
-
-class SuggestedLRs(NamedTuple):
-    """Learning rates that the finder suggests; those that were not asked for are None."""
-
-    valley: float | None = None
-    slide: float | None = None
-    minimum: float | None = None
-    steep: float | None = None
 
 
 class SkipTo(Callback):
@@ -58,7 +44,15 @@ class SkipTo(Callback):
             raise CancelEpoch
 
 
-class Learner(Asking, learner.Learner):
+def steadily(learner: Any, n_epoch: int, rate: Any) -> None:
+    """Train at the rate that is set now, so that callbacks may schedule it."""
+    if learner.optimizer is None:
+        learner.create_optimizer()
+    set_hyper(learner.optimizer, "lr", rate)
+    learner.fit(n_epoch, callbacks=())
+
+
+class Learner(Asking, Listening, learner.Learner):
     """Trains `model` on `dls`; everything that is not given is what fits the data.
 
     `train_bn` trains the batch norms of a frozen body too, as fastai does; False keeps them as they were pretrained,
@@ -72,7 +66,7 @@ class Learner(Asking, learner.Learner):
         moms: Momenta = recipes.MOMENTA, default_cbs: bool = True, seed: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
-            dls, model, as_loss(loss_func, dls), opt_func, metrics=[as_metric(m, dls) for m in listed(metrics)],
+            dls, model, as_loss(loss_func, dls), opt_func, metrics=listed(metrics),
             seed=int(torch.initial_seed() % 2**31) if seed is None else seed,
         )  # fmt: skip
         self.opt_func, self.lr, self.wd, self.moms = opt_func, given_rate(opt_func) or lr, wd, moms
@@ -85,6 +79,15 @@ class Learner(Asking, learner.Learner):
         self.recorder = Recorder(self)
         self.add_cbs(cbs)
 
+    @property
+    def metrics(self) -> list[Any]:
+        """What is computed in every validation."""
+        return self._metrics
+
+    @metrics.setter
+    def metrics(self, metrics: Any) -> None:
+        self._metrics = distinct([as_metric(metric, self.loaders) for metric in listed(metrics)])
+
     # Training.
 
     def fit(  # type: ignore[override]
@@ -96,7 +99,7 @@ class Learner(Asking, learner.Learner):
             with self._showing():
                 super().fit(n_epoch, callbacks=callbacks)
             return
-        self._run(recipes.fit, n_epoch, self._rate(lr), wd=wd, cbs=cbs, reset_opt=reset_opt, start_epoch=start_epoch)
+        self._run(steadily, n_epoch, self._rate(lr), wd=wd, cbs=cbs, reset_opt=reset_opt, start_epoch=start_epoch)
 
     def fit_one_cycle(
         self, n_epoch: int, lr_max: Any = None, div: float = 25.0, div_final: float = 1e5, pct_start: float = 0.25,
@@ -111,12 +114,16 @@ class Learner(Asking, learner.Learner):
 
     def fine_tune(
         self, epochs: int, base_lr: float = 2e-3, freeze_epochs: int = 1, lr_mult: float = 100, pct_start: float = 0.3,
-        div: float = 5.0, wd: float | None = None, moms: Momenta | None = None, cbs: Any = None,
+        div: float = 5.0, *, wd: float | None = None, moms: Momenta | None = None,
+        cbs: Any = None, reset_opt: bool = False, start_epoch: int = 0,
     ) -> None:  # fmt: skip
-        """Train the head for `freeze_epochs`, then everything for `epochs` at half the rate."""
+        """Train the head for `freeze_epochs`, then everything for `epochs` at half the rate.
+
+        `start_epoch` is of the second part, and where it is given the first is left out; in fastai it is of both.
+        """
         self._run(
-            recipes.fine_tune, epochs, freeze_epochs, base_lr, lr_mult, pct_start, div, moms or self.moms,
-            not self.train_bn, wd=wd, cbs=cbs,
+            recipes.fine_tune, epochs, 0 if start_epoch else freeze_epochs, base_lr, lr_mult, pct_start, div,
+            moms or self.moms, not self.train_bn, wd=wd, cbs=cbs, reset_opt=reset_opt, start_epoch=start_epoch,
         )  # fmt: skip
 
     def fit_flat_cos(
@@ -125,27 +132,29 @@ class Learner(Asking, learner.Learner):
     ) -> None:  # fmt: skip
         """Train at a flat rate, then down a cosine."""
         self._run(recipes.fit_flat_cos, n_epoch, self._rate(lr), div_final, pct_start, wd=wd, cbs=cbs,
-                    reset_opt=reset_opt, start_epoch=start_epoch)  # fmt: skip
+                  reset_opt=reset_opt, start_epoch=start_epoch)  # fmt: skip
 
     def fit_sgdr(
         self, n_cycles: int, cycle_len: int, lr_max: Any = None, cycle_mult: int = 2, cbs: Any = None,
-        reset_opt: bool = False, wd: float | None = None,
+        reset_opt: bool = False, wd: float | None = None, start_epoch: int = 0,
     ) -> None:  # fmt: skip
         """Train in cosine cycles with warm restarts."""
         self._run(recipes.fit_sgdr, n_cycles, cycle_len, self._rate(lr_max), cycle_mult, wd=wd, cbs=cbs,
-                    reset_opt=reset_opt)  # fmt: skip
+                  reset_opt=reset_opt, start_epoch=start_epoch)  # fmt: skip
 
     def lr_find(
         self, start_lr: float = 1e-7, end_lr: float = 10, num_it: int = 100, stop_div: bool = True,
         show_plot: bool = True, suggest_funcs: Any = valley,
-    ) -> SuggestedLRs:  # fmt: skip
-        """The suggested learning rates, after a run with a rising one that leaves everything as it was."""
+    ) -> Any:  # fmt: skip
+        """The suggested learning rates by name, after a run with a rising one that leaves everything as it was."""
         with self._showing(False):
-            found = lr_find(self, start_lr=start_lr, end_lr=end_lr, steps=num_it, stop_on_divergence=stop_div)
-        chosen = {name: found.suggestions[name] for name in listed(suggest_funcs)}
+            self.recorder.search = lr_find(
+                self, start_lr=start_lr, end_lr=end_lr, steps=num_it, stop_on_divergence=stop_div
+            )
+        chosen = suggested(self.recorder.search, listed(suggest_funcs), num_it)
         if show_plot:
-            self.recorder.plot_lr_find(found, chosen)
-        return SuggestedLRs(**chosen)
+            self.recorder.plot_lr_find(suggestions=chosen)
+        return chosen
 
     def _run(
         self, recipe: Any, *args: Any, wd: float | None = None, cbs: Any = None, reset_opt: bool = False,
@@ -156,7 +165,7 @@ class Learner(Asking, learner.Learner):
         kept, self.wd = self.wd, self.wd if wd is None else wd
         if self.optimizer is not None and self.wd is not None:
             set_hyper(self.optimizer, "weight_decay", self.wd)
-        with self.added_cbs([*listed(cbs), *([SkipTo(start_epoch)] if start_epoch else [])]):
+        with self._showing(), self.added_cbs([*listed(cbs), *([SkipTo(start_epoch)] if start_epoch else [])]):
             recipe(self, *args)
         self.wd = kept
 
@@ -181,72 +190,3 @@ class Learner(Asking, learner.Learner):
     def freeze_to(self, n: int, *, norms: Norms | None = None) -> None:
         """Freeze the first `n` layer groups; batch norms among them train on with `train_bn`."""
         super().freeze_to(n, norms=norms or ("train" if self.train_bn else "follow"))
-
-    # What is listening.
-
-    def add_cb(self, cb: Any) -> Learner:
-        """Add a callback, or a class of callbacks."""
-        return self.add_cbs([cb])
-
-    def add_cbs(self, cbs: Any) -> Learner:
-        """Add callbacks."""
-        self.callbacks += [cb() if isinstance(cb, type) else cb for cb in listed(cbs)]
-        return self
-
-    def remove_cb(self, cb: Any) -> Learner:
-        """Take a callback, or all of a class, away."""
-        self.callbacks = [c for c in self.callbacks if c is not cb and not (isinstance(cb, type) and isinstance(c, cb))]
-        return self
-
-    def remove_cbs(self, cbs: Any) -> Learner:
-        """Take callbacks away."""
-        for cb in listed(cbs):
-            self.remove_cb(cb)
-        return self
-
-    @contextlib.contextmanager
-    def added_cbs(self, cbs: Any) -> Iterator[Learner]:
-        """These callbacks besides the others, for a while."""
-        kept = list(self.callbacks)
-        try:
-            yield self.add_cbs(cbs)
-        finally:
-            self.callbacks = [c for c in self.callbacks if c in kept]
-
-    @contextlib.contextmanager
-    def no_bar(self) -> Iterator[Learner]:
-        """Nothing is shown for a while."""
-        with self._showing(False):
-            yield self
-
-    no_logging = no_bar
-
-    @contextlib.contextmanager
-    def _showing(self, show: bool | None = None) -> Iterator[None]:
-        """The table of epochs on the screen, where it is wanted; recipes of several fits go on in one table."""
-        kept = self.show, list(self.callbacks)
-        self.show = self.show if show is None else show
-        shown = any(isinstance(callback, Progress) for callback in self.callbacks)
-        try:
-            if self.show and not shown:
-                self.callbacks.append(Progress(Screen.for_stream(sys.stdout)))
-            yield
-        finally:
-            self.show, self.callbacks = kept
-
-    def to_fp16(self) -> Learner:
-        """Train in fp16, with scaled gradients."""
-        return self.to_fp32().add_cb(MixedPrecision("fp16"))
-
-    def to_bf16(self) -> Learner:
-        """Train in bf16."""
-        return self.to_fp32().add_cb(MixedPrecision("bf16"))
-
-    def to_fp32(self) -> Learner:
-        """Train in fp32."""
-        self.forward_context = contextlib.nullcontext()
-        return self.remove_cb(MixedPrecision)
-
-    def to_channelslast(self) -> Learner:
-        """Keep pictures and model in channels-last memory."""
-        return self.add_cb(ChannelsLast())

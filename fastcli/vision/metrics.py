@@ -9,18 +9,20 @@ import torch
 from torch import Tensor
 
 from fastcli.errors import ConfigError
-from fastcli.metrics import Mean, Metric
+from fastcli.metrics import Metric
 from fastcli.registry import metrics
 from fastcli.types import TargetInfo
-from fastcli.vision.core import target_of
 
 __all__ = ["APScoreBinary", "APScoreMulti", "BalancedAccuracy", "BrierScore", "CohenKappa", "Dice", "DiceMulti",
            "ExplainedVariance", "F1Score", "F1ScoreMulti", "FBeta", "FBetaMulti", "HammingLoss", "HammingLossMulti",
            "Jaccard", "JaccardCoeff", "JaccardCoeffMulti", "JaccardMulti", "MatthewsCorrCoef", "PearsonCorrCoef",
            "Perplexity", "Precision", "PrecisionMulti", "R2Score", "Recall", "RecallMulti", "RocAuc", "RocAucBinary",
            "RocAucMulti", "SpearmanCorrCoef", "accuracy", "accuracy_multi", "error_rate", "exp_rmspe",
-           "foreground_acc", "mae", "mse", "msle", "rmse", "top_k_accuracy"]  # fmt: skip
+           "foreground_acc", "mae", "mse", "msle", "perplexity", "rmse", "top_k_accuracy"]  # fmt: skip
 
+TRANSLATED = {"thresh": "threshold", "bkg_idx": "background"}
+USUAL: dict[str, Any] = {"labels": None, "sample_weight": None, "pos_label": 1, "adjusted": False, "max_fpr": None,
+                         "multi_class": "ovr"}  # fmt: skip
 KINDS = ("category", "multi_category", "regression", "mask", "points")
 
 
@@ -34,17 +36,58 @@ class Named:
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.params.items())})"
 
+    def using(self, **params: Any) -> Named:
+        """The same metric with other parameters."""
+        return Named(self.name, **self.params | params)
+
     def build(self, target: TargetInfo | None) -> Metric:
         """The metric for a target, which is guessed from the first batch where it is None."""
         if target is None:
             return Guessing(self)
-        return metrics.build(self.name, target, **self.params)  # type: ignore[no-any-return]
+        params, from_shares = _translated(self.name, self.params)
+        metric: Metric = metrics.build(self.name, target, **params)
+        return OfShares(metric) if from_shares else metric
 
     def __call__(self, inp: Tensor, targ: Tensor, **params: Any) -> Tensor:
         """The figure over these predictions and targets."""
-        metric = Named(self.name, **self.params | params).build(None)
+        metric = self.using(**params).build(None)
         metric.update(inp, targ)
         return torch.tensor(metric.compute())
+
+
+def _translated(name: str, given: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Fastai's parameters by our names, and whether predictions are probabilities already.
+
+    Raises ConfigError for those of scikit-learn that have no place here.
+    """
+    params = {TRANSLATED.get(key, key): value for key, value in given.items()}
+    from_shares = not params.pop("sigmoid", True)
+    if params.pop("axis", -1) not in (-1, 1):
+        raise ConfigError(f"{name}: classes lie along axis 1, or the last one")
+    for key, usual in USUAL.items():
+        if params.pop(key, usual) != usual:
+            raise ConfigError(f"{name} takes no {key}", hint=f"AccumMetric of a function of your own may use {key}")
+    return params, from_shares
+
+
+class OfShares(Metric):
+    """A metric of logits that is given probabilities, as after a sigmoid."""
+
+    def __init__(self, metric: Metric) -> None:
+        super().__init__(metric.name, higher_is_better=metric.higher_is_better)
+        self._metric = metric
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self._metric.reset()
+
+    def update(self, logits: Tensor, targets: Tensor) -> None:
+        """Take a batch in."""
+        self._metric.update(torch.logit(logits.float()), targets)
+
+    def compute(self) -> float:
+        """The figure over all that was seen."""
+        return self._metric.compute()
 
 
 class Guessing(Metric):
@@ -82,22 +125,6 @@ class Guessing(Metric):
         return float("nan") if self._metric is None else self._metric.compute()
 
 
-def as_metric(given: Any, dls: Any) -> Metric:
-    """What a learner was given for a metric, as one: a metric, a name, or a function of predictions and targets."""
-    target = target_of(dls)
-    if isinstance(given, Metric):
-        return given
-    if isinstance(given, str):
-        return Named(given).build(target)
-    if getattr(given, "__qualname__", "").endswith(".<locals>.make"):
-        given = given()  # F1Score without its parentheses
-    if isinstance(given, Named):
-        return given.build(target)
-    function = getattr(given, "func", given)  # of a partial
-    name = str(getattr(function, "__name__", type(function).__name__))
-    return Mean(name, given, higher_is_better="loss" not in name and "error" not in name)
-
-
 Make = Callable[..., Named]
 
 
@@ -117,14 +144,14 @@ def _plain(name: str) -> Make:
     return make
 
 
-def FBeta(beta: float, average: str = "binary") -> Named:  # noqa: N802
+def FBeta(beta: float, average: str = "binary", **params: Any) -> Named:  # noqa: N802
     """The harmonic mean of precision and recall, recall counting `beta` times as much."""
-    return Named("f_beta", beta=beta, average=average)
+    return Named("f_beta", beta=beta, average=average, **params)
 
 
-def FBetaMulti(beta: float, average: str = "macro", thresh: float = 0.5) -> Named:  # noqa: N802
+def FBetaMulti(beta: float, average: str = "macro", **params: Any) -> Named:  # noqa: N802
     """The same for several labels."""
-    return Named("f_beta", beta=beta, average=average, threshold=thresh)
+    return Named("f_beta", beta=beta, average=average, **params)
 
 
 F1Score, Precision, Recall = (_averaged(name, "binary") for name in ("f1_score", "precision", "recall"))
@@ -145,4 +172,4 @@ PearsonCorrCoef, SpearmanCorrCoef = _plain("pearson_corrcoef"), _plain("spearman
 foreground_acc, msle, exp_rmspe = Named("foreground_accuracy"), Named("msle"), Named("exp_rmspe")
 accuracy, error_rate = Named("accuracy"), Named("error_rate")
 top_k_accuracy, accuracy_multi = Named("top_k_accuracy"), Named("accuracy_multi")
-mse, rmse, mae = Named("mse"), Named("rmse"), Named("mae")
+mse, rmse, mae, perplexity = Named("mse"), Named("rmse"), Named("mae"), Named("perplexity")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+HYPERS = {"mom": "momentum", "sqr_mom": "beta2", "wd": "weight_decay"}
+"""fastai's names of hyperparameters, and ours."""
+
 
 def alias(name: str) -> property:
     """A property that reads and writes the attribute `name`."""
@@ -27,7 +30,18 @@ class ShortNames:
         alias("batch_index"),
         alias("iteration"),
     )
-    pct_train, cbs, dls = alias("progress"), alias("callbacks"), alias("loaders")
+    pct_train, cbs, loss_grad = alias("progress"), alias("callbacks"), alias("backward_loss")
+
+    @property
+    def dls(self: Any) -> Any:
+        """The loaders; others may be given, for growing pictures."""
+        return self.loaders
+
+    @dls.setter
+    def dls(self: Any, dls: Any) -> None:
+        self.loaders = dls
+        self.train_loader, self.valid_loader = dls.train, dls.valid
+        self.n_inputs = getattr(dls, "n_inputs", self.n_inputs)
 
     @property
     def yb(self: Any) -> tuple[Any, ...]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from fastcli.errors import ConfigError
 from fastcli.optim.groups import set_hyper
+from fastcli.optim.lookahead import lookahead
+from fastcli.optim.optimizer import Optimizer as Pieces
 from fastcli.registry import optimizers
 from fastcli.vision.core import L
 
-__all__ = ["SGD", "Adam", "Lamb", "Larc", "OptimWrapper", "QHAdam", "RAdam", "RMSProp", "ranger"]
+__all__ = ["SGD", "Adam", "Lamb", "Larc", "Lookahead", "OptimWrapper", "QHAdam", "RAdam", "RMSProp", "ranger"]
 
 
 def SGD(params: Any, lr: Any, mom: float = 0.0, wd: float = 0.0, decouple_wd: bool = True) -> Any:  # noqa: N802
@@ -42,7 +43,7 @@ def RAdam(  # noqa: N802
     beta: float = 0.0, decouple_wd: bool = True,
 ) -> Any:  # fmt: skip
     """Adam with its rate rectified; `beta` smooths the denominator by a softplus."""
-    return _made("radam", params, lr, momentum=mom, beta2=sqr_mom, eps=eps, weight_decay=wd, beta=beta,
+    return _made("radam", params, lr, momentum=mom, beta2=sqr_mom, eps=eps, weight_decay=wd, softplus=beta,
                  decoupled=decouple_wd)  # fmt: skip
 
 
@@ -73,19 +74,28 @@ def Lamb(  # noqa: N802
 
 
 def ranger(
-    params: Any, lr: Any, mom: float = 0.95, wd: float = 0.01, eps: float = 1e-6, k: int = 6, alpha: float = 0.5
-) -> Any:
+    params: Any, lr: Any, mom: float = 0.95, wd: float = 0.01, eps: float = 1e-6, k: int = 6, alpha: float = 0.5,
+    sqr_mom: float = 0.99, decouple_wd: bool = True,
+) -> Any:  # fmt: skip
     """RAdam that looks ahead."""
-    return _made("ranger", params, lr, momentum=mom, weight_decay=wd, eps=eps, k=k, alpha=alpha)
+    return _made("ranger", params, lr, momentum=mom, beta2=sqr_mom, weight_decay=wd, eps=eps, k=k, alpha=alpha,
+                 decoupled=decouple_wd)  # fmt: skip
+
+
+def Lookahead(opt: Any, k: int = 6, alpha: float = 0.5) -> Any:  # noqa: N802
+    """An optimizer of the same kind that goes back 1 - `alpha` of the way every `k` steps."""
+    if not isinstance(opt, Pieces):
+        raise ConfigError(f"Lookahead cannot wrap {type(opt).__name__}", hint="it wraps SGD, Adam, RAdam and the like")
+    return lookahead(opt, k, alpha)
 
 
 def OptimWrapper(  # noqa: N802
-    params: Any, lr: Any = 1e-3, opt: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW, **hyperparameters: Any
-) -> torch.optim.Optimizer:
-    """Any optimizer class of torch, with its own names of hyperparameters."""
+    params: Any = None, opt: Any = torch.optim.AdamW, hp_map: Any = None, convert_groups: bool = True, lr: Any = 1e-3,
+    **hyperparameters: Any,
+) -> torch.optim.Optimizer:  # fmt: skip
+    """Any optimizer class of torch, with its own names of hyperparameters; schedules find them without a `hp_map`."""
     optimizer = opt(groups_of(params), lr=_number(lr), **hyperparameters)
-    _spread(optimizer, lr)
-    return optimizer
+    return _spread(optimizer, lr)  # type: ignore[no-any-return]
 
 
 def _made(name: str, params: Any, lr: Any, **hyperparameters: Any) -> Any:
@@ -113,8 +123,3 @@ def _spread(optimizer: Any, lr: Any) -> Any:
 def given_rate(opt_func: Any) -> float | None:
     """The learning rate that a `partial(opt_func, lr=…)` fixes, or None."""
     return opt_func.keywords.get("lr") if isinstance(opt_func, partial) else None
-
-
-def parameters(model: Any) -> list[Tensor]:
-    """All parameters of a model, in one group."""
-    return list(model.parameters())

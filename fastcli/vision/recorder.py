@@ -14,6 +14,8 @@ class Recorder:
 
     def __init__(self, learner: Any) -> None:
         self._learner = learner
+        self.search: Any = None
+        """What the last `lr_find` found."""
 
     @property
     def _record(self) -> Record:
@@ -41,11 +43,39 @@ class Recorder:
         """The last layer group's learning rate at every step."""
         return [rates[-1] for rates in self._record.lrs]
 
-    def plot_loss(self, skip_start: int = 5, with_valid: bool = True, ax: Any = None) -> Any:
+    @property
+    def iters(self) -> list[int]:
+        """How many training batches there were by the end of each epoch."""
+        return list(self._record.iters)
+
+    @property
+    def final_record(self) -> Any:
+        """The losses and metrics of the last epoch."""
+        return self.values[-1]
+
+    @property
+    def log(self) -> Any:
+        """The last epoch's row of the table."""
+        row = self._learner.history[-1]
+        return L(row[name] for name in self.metric_names if name in row)
+
+    @property
+    def hps(self) -> dict[str, list[Any]]:
+        """The last layer group's learning rate and momentum at every step."""
+        momenta = self._record.momenta
+        return {"lr": self.lrs, **({"mom": list(momenta)} if any(m is not None for m in momenta) else {})}
+
+    def plot_loss(
+        self, skip_start: int = 5, with_valid: bool = True, log: bool = False, show_epochs: bool = False, ax: Any = None
+    ) -> Any:
         """Draw the loss of every training batch, and of every epoch's validation; returns the axes."""
         axes = _axes(ax)
         losses, history = self.losses, self._learner.history
         axes.plot(range(skip_start, len(losses)), losses[skip_start:], label="train")
+        for step in self.iters if show_epochs else ():
+            axes.axvline(step, color="#999999", linewidth=0.5)
+        if log:
+            axes.set_yscale("log")
         if with_valid and history and "valid_loss" in history[-1]:
             axes.plot(self._record.iters, [row["valid_loss"] for row in history], label="valid")
             axes.legend()
@@ -57,8 +87,7 @@ class Recorder:
         """Draw learning rate and momentum over the steps; returns the axes."""
         import matplotlib.pyplot as plt
 
-        momenta = self._record.momenta
-        shown = {"lr": self.lrs, **({"mom": momenta} if any(m is not None for m in momenta) else {})}
+        shown = self.hps
         chosen = [name for name in shown if keys is None or name in keys]
         _, row = plt.subplots(1, len(chosen), figsize=figsize or (6 * len(chosen), 4), squeeze=False)
         for name, axes in zip(chosen, row[0], strict=True):
@@ -67,18 +96,18 @@ class Recorder:
             axes.set_ylabel(name)
         return row[0]
 
-    def plot_lr_find(self, found: Any, suggested: Any = None, skip_end: int = 5, ax: Any = None) -> Any:
-        """Draw the curve that `lr_find` found, with the suggested rates on it; returns the axes."""
+    def plot_lr_find(self, skip_end: int = 5, return_fig: bool = True, suggestions: Any = None, ax: Any = None) -> Any:
+        """Draw the curve of the last `lr_find`, with the suggested rates on it; returns the axes."""
         axes = _axes(ax)
-        lrs, losses = found.lrs[: -skip_end or None], found.smoothed[: -skip_end or None]
+        lrs, losses = self.search.lrs[: -skip_end or None], self.search.smoothed[: -skip_end or None]
         axes.plot(lrs, losses)
         axes.set_xscale("log")
         axes.set_xlabel("learning rate")
         axes.set_ylabel("loss")
-        for name, rate in (suggested or {}).items():
+        for name, rate in suggestions._asdict().items() if suggestions else ():
             nearest = min(range(len(lrs)), key=lambda i: abs(lrs[i] - rate))
             axes.plot(rate, losses[nearest], "o", label=name)
-        if suggested:
+        if suggestions:
             axes.legend()
         return axes
 
