@@ -194,7 +194,7 @@ def settled(parser: argparse.ArgumentParser) -> argparse.Namespace:
     given = parser.parse_args()
     if given.rounds is None:
         given.rounds = given.rounds_of_quick if given.quick else given.rounds_by_default
-    print(machine(), flush=True)
+    print(machine() + (", --quick: no figure counts" if given.quick else ""), flush=True)
     return given
 
 
