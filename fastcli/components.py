@@ -13,6 +13,9 @@ from typing import Any
 from fastcli.config.models import Component, Config
 from fastcli.errors import ConfigError
 from fastcli.registry import REGISTRIES, Registry
+from fastcli.transforms.batch import BatchPipeline
+from fastcli.transforms.item import ItemPipeline
+from fastcli.transforms.normalize import Normalize
 
 COMPONENT_MODULES = (
     "fastcli.data.items",
@@ -68,8 +71,19 @@ def load_components() -> dict[str, Registry]:
     return REGISTRIES
 
 
-def make(kind: str, component: Component) -> Any:
-    """A component that needs nothing from the program, made with its parameters."""
+def item_pipeline(config: Config) -> ItemPipeline:
+    """The item transforms of a resolved configuration."""
+    return ItemPipeline([_made("item_transform", chosen) for chosen in config.data.item_transforms or ()])
+
+
+def batch_pipeline(config: Config) -> BatchPipeline:
+    """The batch transforms and the normalisation of a resolved configuration."""
+    transforms = [t for chosen in config.data.batch_transforms for t in as_list(_made("batch_transform", chosen))]
+    given = config.data.normalize
+    return BatchPipeline(transforms, None if isinstance(given, str) else Normalize(given.mean, given.std))
+
+
+def _made(kind: str, component: Component) -> Any:
     return REGISTRIES[kind].build(component.name, **component.params)
 
 

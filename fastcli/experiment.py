@@ -15,7 +15,7 @@ from torch import nn
 
 from fastcli.callbacks.precision import ChannelsLast, MixedPrecision
 from fastcli.callbacks.stop import TerminateOnNaN
-from fastcli.components import Parts, about, as_list, load_components, make
+from fastcli.components import Parts, about, as_list, load_components
 from fastcli.config.models import Component, Config
 from fastcli.data.blocks import Block, ImageBlock
 from fastcli.data.datablock import DataBlock, Datasets
@@ -35,8 +35,6 @@ from fastcli.models.create import component_of, create_model, input_config_of
 from fastcli.models.finetune import InputConfig
 from fastcli.registry import REGISTRIES
 from fastcli.training import Experiment
-from fastcli.transforms.batch import BatchPipeline
-from fastcli.transforms.item import ItemPipeline
 from fastcli.transforms.normalize import IMAGENET, Normalize
 from fastcli.types import InputInfo
 
@@ -287,15 +285,3 @@ class _Builder:
     def _precision_callbacks(self, choice: Choice) -> list[Callback]:
         chosen: list[Callback] = [ChannelsLast()] if choice.channels_last else []
         return chosen if choice.precision == "fp32" else [*chosen, MixedPrecision(choice.precision)]
-
-
-def item_pipeline(config: Config) -> ItemPipeline:
-    """The item transforms of a resolved configuration."""
-    return ItemPipeline([make("item_transform", c) for c in config.data.item_transforms or ()])
-
-
-def batch_pipeline(config: Config) -> BatchPipeline:
-    """The batch transforms and the normalisation of a resolved configuration."""
-    made = [t for c in config.data.batch_transforms for t in as_list(make("batch_transform", c))]
-    given = config.data.normalize
-    return BatchPipeline(made, None if isinstance(given, str) else Normalize(given.mean, given.std))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fastcli.callbacks.precision import autocast
-from fastcli.components import load_components
+from fastcli.components import batch_pipeline, item_pipeline, load_components
 from fastcli.config.load import load
 from fastcli.config.models import Config
 from fastcli.data.encoders import Encoder, OpenImage
@@ -22,7 +22,6 @@ from fastcli.data.plan import Batch
 from fastcli.data.store import Store
 from fastcli.deploy.places import View
 from fastcli.errors import ConfigError, FastcliError
-from fastcli.experiment import batch_pipeline, item_pipeline
 from fastcli.models.create import create_model
 from fastcli.registry import targets
 from fastcli.run.checkpoint import Checkpoints
