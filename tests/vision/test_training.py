@@ -246,3 +246,22 @@ def test_hooks_and_summaries(dls):
     assert model_sizes(learn.model[:3], size=(32, 32))[0][1] == 8
     assert num_features_model(learn.model[:3]) == 8
     assert "Linear" in str(model_summary(learn.model, (x,)))
+
+
+def test_predictions_after_every_epoch_and_the_best_weights_by_name(dls):
+    learn = get_learner(dls, cbs=FetchPredsCallback())
+    learn.fit(2, cbs=SaveModelCallback(fname="best"))
+    assert learn.fetch_preds.preds[0].shape == (20, 2)
+    assert len(learn.recorder.values) == 2
+    learn.load("best")
+    assert learn.validate()[0] == pytest.approx(min(row[1] for row in learn.recorder.values), abs=1e-6)
+
+
+def test_loaders_of_torch(capsys):
+    data = torch.utils.data.TensorDataset(torch.randn(20, 4), torch.randint(2, (20,)))
+    dls = DataLoaders(torch.utils.data.DataLoader(data, 5), torch.utils.data.DataLoader(data, 5))
+    learn = Learner(dls, nn.Linear(4, 2), loss_func=F.cross_entropy, metrics=[accuracy, F1Score(average="macro")])
+    learn.fit_one_cycle(1)
+    preds, targets = learn.get_preds()
+    assert learn.recorder.values[-1][2] == pytest.approx(float((preds.argmax(1) == targets).float().mean()))
+    assert "f1_score" in capsys.readouterr().out
