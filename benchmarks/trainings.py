@@ -39,8 +39,8 @@ def fastcli(*words: object, warm: bool = False) -> Done:
         return process([sys.executable, "-m", "fastcli", *words], environment={**environment, "PYTHONPATH": path})
 
 
-def train(config: str, *overrides: str, figure: str, seed: int = 0, warm: bool = False) -> Training:
-    """Train a shipped configuration with fastcli; `figure` is the column that counts."""
+def train(config: str | Path, *overrides: str, figure: str, seed: int = 0, warm: bool = False) -> Training:
+    """Train a configuration, a shipped one by its name, with fastcli; `figure` is the column that counts."""
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run"
         words = ["train", ROOT / "configs" / config, *overrides, "--seed", seed, "--run-dir", run]
