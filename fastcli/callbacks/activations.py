@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from pydantic import Field
@@ -14,6 +14,9 @@ from fastcli.events import Callback
 from fastcli.models.hooks import Hook, tensors_in
 from fastcli.registry import callbacks
 from fastcli.run.files import write_json
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 NEAR = 0.05
 """An activation no further from zero than this counts as near zero."""
@@ -43,10 +46,10 @@ class ActivationStats(Callback):
         self._pending: list[tuple[str, dict[str, Tensor]]] = []
         self._batches = 0
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         self._pending.clear()
 
-    def before_batch(self, learner: Any) -> None:
+    def before_batch(self, learner: Learner) -> None:
         if learner.training and self._batches % self.every == 0:
             self.iterations.append(self._batches)
             for name, module in learner.model.named_modules():
@@ -65,7 +68,7 @@ class ActivationStats(Callback):
         }
         return {**figures, "histogram": torch.histc(values, BINS, 0.0, TOP)} if self.histogram else figures
 
-    def after_batch(self, learner: Any) -> None:
+    def after_batch(self, learner: Learner) -> None:
         self._batches += learner.training
         self._unhook()
 
@@ -73,7 +76,7 @@ class ActivationStats(Callback):
         while self._hooks:
             self._hooks.pop().remove()
 
-    def after_train(self, learner: Any) -> None:
+    def after_train(self, learner: Learner) -> None:
         # Read here and not batch by batch, because reading waits for the device.
         for name, figures in self._pending:
             lists = self.stats.setdefault(name, {figure: [] for figure in figures})
@@ -81,11 +84,11 @@ class ActivationStats(Callback):
                 lists[figure].append(value.tolist())
         self._pending.clear()
 
-    def after_fit(self, learner: Any) -> None:
+    def after_fit(self, learner: Learner) -> None:
         if self.file is not None:
             write_json(learner.directory / self.file, {"iterations": self.iterations, "layers": self.stats})
 
-    def cleanup_fit(self, learner: Any) -> None:
+    def cleanup_fit(self, learner: Learner) -> None:
         self._unhook()
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastcli.callbacks.monitor import Best
 from fastcli.events import Callback
 from fastcli.run.checkpoint import Checkpoints
 from fastcli.run.directory import Run
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 
 class Checkpoint(Callback):
@@ -24,14 +27,14 @@ class Checkpoint(Callback):
         self.store, self.monitor, self.every_minutes, self.about = store, monitor, every_minutes, about
         self._saved_step = -1
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         self._saved_at = time.monotonic()
 
-    def after_step(self, learner: Any) -> None:
+    def after_step(self, learner: Learner) -> None:
         if time.monotonic() - self._saved_at > 60 * self.every_minutes:
             self._save_last(learner)
 
-    def after_epoch(self, learner: Any) -> None:
+    def after_epoch(self, learner: Learner) -> None:
         if not learner.epoch_done:
             return
         self._save_last(learner)
@@ -39,15 +42,15 @@ class Checkpoint(Callback):
         if self.store.would_keep(value):
             self.store.save_best(learner.weights(), self._meta(learner), value)
 
-    def after_fit(self, learner: Any) -> None:
+    def after_fit(self, learner: Learner) -> None:
         if self._saved_step != learner.global_step:
             self._save_last(learner)
 
-    def _save_last(self, learner: Any) -> None:
+    def _save_last(self, learner: Learner) -> None:
         self.store.save_last(dict(learner.model.state_dict()), self._meta(learner))
         self._saved_at, self._saved_step = time.monotonic(), learner.global_step
 
-    def _meta(self, learner: Any) -> dict[str, Any]:
+    def _meta(self, learner: Learner) -> dict[str, Any]:
         row = learner.history[-1] if learner.history else {}
         return {"epoch": learner.global_epoch, "step": learner.global_step, "metrics": row, **self.about}
 
@@ -60,7 +63,7 @@ class WriteMetrics(Callback):
     def __init__(self, run: Run, best: Best) -> None:
         self.run, self.best = run, best
 
-    def after_epoch(self, learner: Any) -> None:
+    def after_epoch(self, learner: Learner) -> None:
         if not learner.epoch_done:
             return
         row = learner.history[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from pydantic import Field
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from fastcli.events import Callback
 from fastcli.registry import callbacks
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 
 @callbacks(name="ema")
@@ -31,7 +34,7 @@ class EMA(Callback):
         self._fitting = self._swapped = False
         self._resumed: dict[str, Any] | None = None
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         self.steps, self._average, self._fitting, self._swapped = 0, {}, True, False
         self._follow(learner)
         if self._resumed is not None:
@@ -39,26 +42,26 @@ class EMA(Callback):
             for name, tensor in self._resumed["average"].items():
                 self._average[name].copy_(tensor)
             self._resumed = None
-        learner.weights = partial(self._averaged, learner)
+        learner.weights = partial(self._averaged, learner)  # type: ignore[method-assign]
 
-    def before_train(self, learner: Any) -> None:
+    def before_train(self, learner: Learner) -> None:
         self._follow(learner)  # some may have been unfrozen since
 
-    def after_step(self, learner: Any) -> None:
+    def after_step(self, learner: Learner) -> None:
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.warm_up else self.decay
         self.steps += 1
         with torch.no_grad():
             torch._foreach_lerp_(list(self._average.values()), self._weights, 1 - decay)
 
-    def before_validate(self, learner: Any) -> None:
+    def before_validate(self, learner: Learner) -> None:
         if self._fitting:
             self._swap()
 
-    def after_validate(self, learner: Any) -> None:
+    def after_validate(self, learner: Learner) -> None:
         if self._swapped:
             self._swap()
 
-    def cleanup_fit(self, learner: Any) -> None:
+    def cleanup_fit(self, learner: Learner) -> None:
         if self._fitting:
             if self._swapped:  # an error ended a validation
                 self._swap()
@@ -67,7 +70,7 @@ class EMA(Callback):
         self._fitting = False
         vars(learner).pop("weights", None)
 
-    def _follow(self, learner: Any) -> None:
+    def _follow(self, learner: Learner) -> None:
         """Start to average trainable weights that are not averaged yet."""
         named = dict(learner.model.named_parameters())
         for name, parameter in named.items():
@@ -82,7 +85,7 @@ class EMA(Callback):
         torch._foreach_copy_(average, kept)
         self._swapped = not self._swapped
 
-    def _averaged(self, learner: Any) -> dict[str, Tensor]:
+    def _averaged(self, learner: Learner) -> dict[str, Tensor]:
         """The model's tensors with the averaged weights in their places."""
         own = self._swapped
         if not own:

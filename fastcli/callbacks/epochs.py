@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
@@ -15,6 +15,9 @@ from fastcli.events import Callback, CancelTrain, CancelValidate
 from fastcli.models.hooks import evaluating, mapped
 from fastcli.registry import callbacks
 from fastcli.transforms.mix import is_pixelwise
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -32,14 +35,14 @@ class ShortEpoch(Callback):
     def __init__(self, pct: Share = 0.01, valid: bool = True) -> None:
         self.pct, self.valid = pct, valid
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         learner.steps_per_epoch = self._share(learner.train_loader)
         learner.total_iterations = learner.epochs * learner.steps_per_epoch
 
     def _share(self, loader: Any) -> int:
         return max(1, math.ceil(self.pct * len(loader)))
 
-    def after_batch(self, learner: Any) -> None:
+    def after_batch(self, learner: Learner) -> None:
         if learner.training:
             if learner.batch_index + 1 >= learner.steps_per_epoch:
                 raise CancelTrain
@@ -61,7 +64,7 @@ class ProgressiveResize(Callback):
     def __init__(self, start: Share = 0.5, until: Share = 0.75, multiple: Annotated[int, Field(ge=1)] = 32) -> None:
         self.start, self.until, self.multiple = start, until, multiple
 
-    def check(self, learner: Any) -> None:
+    def check(self, learner: Learner) -> None:
         """Raise ConfigError for boxes, which are in pixels, and for a model that takes images of one size alone."""
         if learner.target_info is not None and learner.target_info.kind == "boxes":
             raise ConfigError(
@@ -71,7 +74,7 @@ class ProgressiveResize(Callback):
         if full is not None:
             self._try(learner, torch.zeros(1, full.channels, *full.size, device=learner.device))
 
-    def _try(self, learner: Any, image: Tensor) -> None:
+    def _try(self, learner: Learner, image: Tensor) -> None:
         """Show the model an image of the size that it would begin with."""
         self._scale = self.start
         small = self._resized(image)
@@ -85,10 +88,10 @@ class ProgressiveResize(Callback):
                 hint="leave it out, or take a convolutional model",
             ) from error
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         self.check(learner)
 
-    def before_train(self, learner: Any) -> None:
+    def before_train(self, learner: Learner) -> None:
         self._scale = self.scale(learner.epoch, learner.epochs)
 
     def scale(self, epoch: int, epochs: int) -> float:
@@ -100,7 +103,7 @@ class ProgressiveResize(Callback):
         grown = epoch / (self.until * (epochs - 1)) if epochs > 1 else 1.0
         return self.start + (1 - self.start) * min(1.0, grown)
 
-    def before_batch(self, learner: Any) -> None:
+    def before_batch(self, learner: Learner) -> None:
         if not learner.training or self._scale == 1:
             return
         images = learner.inputs[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from pydantic import Field
@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from fastcli.events import Callback, CancelBatch
 from fastcli.registry import callbacks
 
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
-def gradients(learner: Any) -> list[Tensor]:
+
+def gradients(learner: Learner) -> list[Tensor]:
     """The gradients that the optimizer would step with."""
     groups = learner.optimizer.param_groups
     return [p.grad for group in groups for p in group["params"] if p.grad is not None]
@@ -32,11 +35,11 @@ class Accumulate(Callback):
         self.items = items
         self._count = self._unit = 0
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         self._count = 0
         learner.optimizer.zero_grad()
 
-    def before_backward(self, learner: Any) -> None:
+    def before_backward(self, learner: Learner) -> None:
         # How many images there will be is known at the end: until then the first batch's are the unit.
         n = len(learner.inputs[0])
         self._unit = self._unit if self._count else n
@@ -44,17 +47,17 @@ class Accumulate(Callback):
         if n != self._unit:
             learner.backward_loss = learner.backward_loss * (n / self._unit)
 
-    def after_backward(self, learner: Any) -> None:
+    def after_backward(self, learner: Learner) -> None:
         # The batch ends here: a step phase that began would unscale the gradients, which may happen once per step.
         if self._count < self.items:
             raise CancelBatch
 
-    def before_step(self, learner: Any) -> None:
+    def before_step(self, learner: Learner) -> None:
         if self._count > self._unit:
             torch._foreach_mul_(gradients(learner), self._unit / self._count)
         self._count = 0
 
-    def after_train(self, learner: Any) -> None:
+    def after_train(self, learner: Learner) -> None:
         if self._count:
             learner.take_step()
 
@@ -70,6 +73,6 @@ class ClipGradients(Callback):
     ) -> None:
         self.max_norm, self.norm_type = max_norm, norm_type
 
-    def before_step(self, learner: Any) -> None:
+    def before_step(self, learner: Learner) -> None:
         parameters = [p for group in learner.optimizer.param_groups for p in group["params"]]
         nn.utils.clip_grad_norm_(parameters, self.max_norm, self.norm_type)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from fastcli.transforms.mix import (
     kept_share,
     mixup_pixels,
 )
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 Alpha = Annotated[float, Field(gt=0)]
 
@@ -46,7 +49,7 @@ class Mix(Callback, ABC):
         self.alpha = alpha
         self._others: Any = None
 
-    def check(self, learner: Any) -> None:
+    def check(self, learner: Learner) -> None:
         """Raise ConfigError beside another callback that mixes, or for a target that cannot be mixed."""
         if sum(isinstance(callback, Mix) for callback in learner.callbacks) > 1:
             raise ConfigError("one callback alone can mix the batches", hint="take mixup or cutmix")
@@ -54,13 +57,13 @@ class Mix(Callback, ABC):
             name = type(self).__name__.lower()
             raise ConfigError(f"{name} does not fit a {learner.target_info.kind} target", hint=f"leave {name} out")
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         self.check(learner)
 
-    def before_train(self, learner: Any) -> None:
+    def before_train(self, learner: Learner) -> None:
         self._per_item = loss_per_item(learner.loss_fn)
 
-    def before_batch(self, learner: Any) -> None:
+    def before_batch(self, learner: Learner) -> None:
         if not learner.training:
             return
         random = np.random.default_rng(derive_seed(learner.seed, learner.global_epoch, learner.batch_index, self.key))
@@ -90,7 +93,7 @@ class Mix(Callback, ABC):
     def mixed(self, own: Tensor, other: Tensor) -> Tensor:
         """Pixels (n, …) as they were drawn to be mixed with others."""
 
-    def after_loss(self, learner: Any) -> None:
+    def after_loss(self, learner: Learner) -> None:
         if not learner.training or self._others is None:
             return
         loss = self._per_item or learner.loss_fn

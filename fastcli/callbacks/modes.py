@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from pydantic import Field
@@ -12,6 +12,9 @@ from fastcli.data.seeding import derive_seed, seed_device
 from fastcli.errors import ConfigError
 from fastcli.events import Callback
 from fastcli.registry import callbacks
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 
 @callbacks(name="freeze_batch_norm")
@@ -25,18 +28,18 @@ class FreezeBatchNorm(Callback):
         self.weights = weights
         self._frozen: list[nn.Parameter] = []
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         if self.weights:
             found = [p for module in _batch_norms(learner.model) for p in module.parameters(recurse=False)]
             self._frozen = [parameter for parameter in found if parameter.requires_grad]
             for parameter in self._frozen:
                 parameter.requires_grad_(False)
 
-    def before_train(self, learner: Any) -> None:
+    def before_train(self, learner: Learner) -> None:
         for module in _batch_norms(learner.model):
             module.eval()
 
-    def cleanup_fit(self, learner: Any) -> None:
+    def cleanup_fit(self, learner: Learner) -> None:
         for parameter in self._frozen:
             parameter.requires_grad_(True)
         self._frozen = []
@@ -65,7 +68,7 @@ class McDropout(Callback):
         """How much the outputs differed from pass to pass, on the CPU."""
         return torch.cat(self._deviations)
 
-    def before_validate(self, learner: Any) -> None:
+    def before_validate(self, learner: Learner) -> None:
         self._deviations.clear()
         dropouts = [module for module in learner.model.modules() if "dropout" in type(module).__name__.lower()]
         if not dropouts:
@@ -73,11 +76,11 @@ class McDropout(Callback):
         for module in dropouts:
             module.train()
 
-    def before_batch(self, learner: Any) -> None:
+    def before_batch(self, learner: Learner) -> None:
         if not learner.training:
             seed_device(learner.device, derive_seed(learner.seed, learner.global_epoch, learner.batch_index, self.key))
 
-    def after_predict(self, learner: Any) -> None:
+    def after_predict(self, learner: Learner) -> None:
         if learner.training:
             return
         more = [learner.model(*learner.inputs) for _ in range(self.passes - 1)]
@@ -85,5 +88,5 @@ class McDropout(Callback):
         learner.prediction = outputs.mean(0)
         self._deviations.append(outputs.std(0, correction=0).cpu())
 
-    def after_validate(self, learner: Any) -> None:
+    def after_validate(self, learner: Learner) -> None:
         learner.model.eval()

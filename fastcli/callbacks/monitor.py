@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastcli.errors import ConfigError, did_you_mean
 from fastcli.events import Callback
 from fastcli.metrics import Metric
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 Mode = Literal["auto", "min", "max"]
 
@@ -51,21 +54,21 @@ class Tracker(Callback, ABC):
         self.monitor, self.min_delta, self.mode = monitor, min_delta, mode
         self._resumed: dict[str, Any] | None = None
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         mode = direction(self.monitor, learner.metrics) if self.mode == "auto" else self.mode
         self.best, self.waited = Best(self.monitor, mode, self.min_delta), 0
         if self._resumed is not None:
             self.best.value, self.best.epoch = self._resumed["value"], self._resumed["epoch"]
             self.waited, self._resumed = self._resumed["waited"], None
 
-    def after_epoch(self, learner: Any) -> None:
+    def after_epoch(self, learner: Learner) -> None:
         if learner.epoch_done:
             improved = self.best.improved(learner.history[-1])
             self.waited = 0 if improved else self.waited + 1
             self.judge(learner, improved)
 
     @abstractmethod
-    def judge(self, learner: Any, improved: bool) -> None:
+    def judge(self, learner: Learner, improved: bool) -> None:
         """Act on a finished epoch; `waited` counts those since the last improvement."""
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 from torch import Tensor
 
 from fastcli.callbacks.monitor import Mode, Tracker
 from fastcli.registry import callbacks
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 
 @callbacks(name="reduce_on_plateau")
@@ -37,13 +40,13 @@ class ReduceOnPlateau(Tracker):
         self._given: list[float] = []
         self._set: list[float | None] = []
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         self.scale = 1.0 if self._resumed is None else self._resumed["scale"]
         super().before_fit(learner)
         groups = learner.optimizer.param_groups
         self._given, self._set = [float(group["lr"]) for group in groups], [None] * len(groups)
 
-    def before_batch(self, learner: Any) -> None:
+    def before_batch(self, learner: Learner) -> None:
         if not learner.training or self.scale == 1:
             return
         for i, group in enumerate(learner.optimizer.param_groups):
@@ -52,13 +55,13 @@ class ReduceOnPlateau(Tracker):
             _set_rate(group, max(self._given[i] * self.scale, min(self._given[i], self.min_lr)))
             self._set[i] = float(group["lr"])
 
-    def judge(self, learner: Any, improved: bool) -> None:
+    def judge(self, learner: Learner, improved: bool) -> None:
         """Lower the scale where patience is over."""
         if self.waited >= self.patience:
             self.scale *= self.factor
             self.waited = 0
 
-    def cleanup_fit(self, learner: Any) -> None:
+    def cleanup_fit(self, learner: Learner) -> None:
         for group, given, ours in zip(learner.optimizer.param_groups, self._given, self._set, strict=False):
             if ours is not None:
                 _set_rate(group, given)

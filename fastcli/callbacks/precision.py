@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from fastcli.events import Callback
 from fastcli.registry import callbacks
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -31,34 +34,34 @@ class MixedPrecision(Callback):
         self._unscaled = False
         self._resumed: dict[str, Any] | None = None
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         learner.forward_context = autocast(learner.device, self.precision)
         if self.precision == "fp16":
             self.scaler, self._unscaled = torch.amp.GradScaler(learner.device.type), False
             if self._resumed is not None:
                 self.scaler.load_state_dict(self._resumed)
                 self._resumed = None
-            learner.optimizer_step = lambda: self._scaled_step(learner)
+            learner.optimizer_step = lambda: self._scaled_step(learner)  # type: ignore[method-assign]
 
-    def before_validate(self, learner: Any) -> None:
+    def before_validate(self, learner: Learner) -> None:
         learner.forward_context = autocast(learner.device, self.precision)
 
-    def before_backward(self, learner: Any) -> None:
+    def before_backward(self, learner: Learner) -> None:
         if self.scaler is not None:
             learner.backward_loss = self.scaler.scale(learner.backward_loss)
 
-    def before_step(self, learner: Any) -> None:
+    def before_step(self, learner: Learner) -> None:
         if self.scaler is not None:
             self.scaler.unscale_(learner.optimizer)
             self._unscaled = True
 
-    def _scaled_step(self, learner: Any) -> None:
+    def _scaled_step(self, learner: Learner) -> None:
         assert self.scaler is not None
         self.scaler.step(learner.optimizer)
         self.scaler.update()
         self._unscaled = False
 
-    def after_step(self, learner: Any) -> None:
+    def after_step(self, learner: Learner) -> None:
         if self.scaler is not None and self._unscaled:  # the step was cancelled, and its gradients are kept
             self.scaler.update()
             for group in learner.optimizer.param_groups:
@@ -67,7 +70,7 @@ class MixedPrecision(Callback):
                         parameter.grad = self.scaler.scale(parameter.grad)
             self._unscaled = False
 
-    def cleanup_fit(self, learner: Any) -> None:
+    def cleanup_fit(self, learner: Learner) -> None:
         vars(learner).pop("optimizer_step", None)
 
     def state_dict(self) -> dict[str, Any]:
@@ -86,10 +89,10 @@ class ChannelsLast(Callback):
     order = -20
     orders = {"before_batch": 80}  # after all that makes new pictures
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         learner.model.to(memory_format=torch.channels_last)
 
-    def before_batch(self, learner: Any) -> None:
+    def before_batch(self, learner: Learner) -> None:
         learner.inputs = tuple(
             part.contiguous(memory_format=torch.channels_last) if part.ndim == 4 else part for part in learner.inputs
         )

@@ -6,13 +6,16 @@ import math
 import operator
 import time
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fastcli.callbacks.screen import Screen
 from fastcli.callbacks.table import fitted
 from fastcli.callbacks.timing import Timer
 from fastcli.events import Callback
 from fastcli.run.files import json_line
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 EVERY = 0.25
 """Seconds between two looks at the loss, which waits for the device, and two drawings of the bar."""
@@ -50,7 +53,7 @@ class Progress(Callback):
         self._fitting = False
         self._told = 0
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         if self._shown is None:  # a resumed training begins with rows that were shown before
             for row in learner.history:
                 self._improves(row)
@@ -61,15 +64,17 @@ class Progress(Callback):
         self._fit_started = self._clock()
         self._drawn = -math.inf
         self._loss: float | None = None
-        self._timer: Timer = learner.callback(Timer)
+        timer = learner.callback(Timer)
+        assert timer is not None  # every learner begins with one
+        self._timer = timer
 
-    def tell(self, learner: Any) -> None:
+    def tell(self, learner: Learner) -> None:
         """Show what a recipe has chosen since the last time."""
         for note in learner.notes[self._told :]:
             self.screen.line(note)
         self._told = len(learner.notes)
 
-    def after_batch(self, learner: Any) -> None:
+    def after_batch(self, learner: Learner) -> None:
         if not self._fitting:
             return
         now = self._clock()
@@ -79,7 +84,7 @@ class Progress(Callback):
             self.screen.draw(*self._bar(learner, now))
             self._drawn = now
 
-    def after_epoch(self, learner: Any) -> None:
+    def after_epoch(self, learner: Learner) -> None:
         shown = self._shown or 0
         for row in learner.history[shown:]:
             improves = self._improves(row)
@@ -90,7 +95,7 @@ class Progress(Callback):
             self.screen.line(table.line(row, best=improves), "best" if improves else "")
         self._shown = len(learner.history)
 
-    def cleanup_fit(self, learner: Any) -> None:
+    def cleanup_fit(self, learner: Learner) -> None:
         self.tell(learner)
         self._fitting = False
         self.screen.clear()
@@ -110,7 +115,7 @@ class Progress(Callback):
         old = self._loss
         self._loss = loss if old is None or not math.isfinite(old) else 0.7 * old + 0.3 * loss
 
-    def _bar(self, learner: Any, now: float) -> tuple[str, int]:
+    def _bar(self, learner: Learner, now: float) -> tuple[str, int]:
         """The bar and how many of its first characters stand for what is done."""
         rows, all_epochs = len(learner.history), self.epochs or self._rows_before + learner.epochs
         batches = learner.steps_per_epoch if learner.training else operator.length_hint(learner.valid_loader, 0)
@@ -156,11 +161,11 @@ class JsonProgress(Callback):
         self.stream = stream
         self._shown: int | None = None
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         if self._shown is None:
             self._shown = len(learner.history)
 
-    def after_epoch(self, learner: Any) -> None:
+    def after_epoch(self, learner: Learner) -> None:
         for row in learner.history[self._shown or 0 :]:
             self.stream.write(json_line(row) + "\n")
         self.stream.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from fastcli.callbacks.timing import Timer
 from fastcli.events import Callback
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 
 class Recorder(Callback):
@@ -33,21 +36,23 @@ class Recorder(Callback):
         self.values: list[list[float]] = []
         """For each epoch the training loss, then the validation loss and the metrics."""
 
-    def before_fit(self, learner: Any) -> None:
-        self._timer: Timer = learner.callback(Timer)
+    def before_fit(self, learner: Learner) -> None:
+        timer = learner.callback(Timer)
+        assert timer is not None  # every learner begins with one
+        self._timer = timer
 
-    def before_epoch(self, learner: Any) -> None:
+    def before_epoch(self, learner: Learner) -> None:
         self._row: dict[str, Any] = {}
 
-    def before_train(self, learner: Any) -> None:
+    def before_train(self, learner: Learner) -> None:
         self._train = _Losses()
 
-    def before_validate(self, learner: Any) -> None:
+    def before_validate(self, learner: Learner) -> None:
         self._valid = _Losses()
         for metric in learner.metrics:
             metric.reset()
 
-    def after_loss(self, learner: Any) -> None:
+    def after_loss(self, learner: Learner) -> None:
         n, loss = learner.inputs[0].shape[0], learner.loss.detach()
         if learner.training:
             self._train.add(loss, n)
@@ -62,7 +67,7 @@ class Recorder(Callback):
         self.lrs.append([rates[layer] for layer in sorted(rates)])
         self.momenta.append(groups[-1].get("momentum"))
 
-    def after_train(self, learner: Any) -> None:
+    def after_train(self, learner: Learner) -> None:
         losses = self._train.read()
         self.losses += losses.tolist()
         self._row["train_loss"] = self._train.mean(losses)
@@ -70,12 +75,12 @@ class Recorder(Callback):
         self._row["img_per_s"] = self._timer.images / seconds
         self._row["wait"] = self._timer.waited / seconds
 
-    def after_validate(self, learner: Any) -> None:
+    def after_validate(self, learner: Learner) -> None:
         scores = {"valid_loss": self._valid.mean(self._valid.read())}
         scores |= {metric.name: float(metric.compute()) for metric in learner.metrics}
         learner.scores = scores
 
-    def after_epoch(self, learner: Any) -> None:
+    def after_epoch(self, learner: Learner) -> None:
         if not learner.epoch_done:
             return
         row = {"epoch": len(learner.history), "train_loss": self._row["train_loss"]}

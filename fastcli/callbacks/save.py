@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -19,6 +19,9 @@ from fastcli.models.hooks import mapped
 from fastcli.registry import callbacks
 from fastcli.run.files import atomic_write, decoded, make_directory
 from fastcli.run.pair import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 FileInRun = Annotated[
     str,
@@ -54,32 +57,32 @@ class SaveModel(Tracker):
         self.file, self.when, self.load_best = file, when, load_best
         self._written: Path | None = None
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         super().before_fit(learner)
         self._written = None
 
-    def after_epoch(self, learner: Any) -> None:
+    def after_epoch(self, learner: Learner) -> None:
         if self.when == "improved":
             super().after_epoch(learner)
         elif learner.epoch_done and self.when != "end" and (learner.epoch + 1) % self.when == 0:
             path = learner.directory / self.file
             self._write(learner, path.with_name(f"{path.stem}-{learner.history[-1]['epoch']}{path.suffix}"))
 
-    def judge(self, learner: Any, improved: bool) -> None:
+    def judge(self, learner: Learner, improved: bool) -> None:
         """Save the best."""
         if improved:
             self._write(learner, learner.directory / self.file)
 
-    def after_fit(self, learner: Any) -> None:
+    def after_fit(self, learner: Learner) -> None:
         if self.when == "end":
             self._write(learner, learner.directory / self.file)
 
-    def cleanup_fit(self, learner: Any) -> None:
+    def cleanup_fit(self, learner: Learner) -> None:
         # Here and not before, because an average of the weights has taken their place by now.
         if self.load_best and self._written is not None:
             learner.model.load_state_dict(read_tensors(self._written))
 
-    def _write(self, learner: Any, path: Path) -> None:
+    def _write(self, learner: Learner, path: Path) -> None:
         make_directory(path.parent)
         write_tensors(path, learner.weights())
         self._written = path
@@ -97,13 +100,13 @@ class CSVLogger(Callback):
         self._text: str | None = None
         self._columns: list[str] = []
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         path = learner.directory / self.file
         if self._text is None:  # the first fit of a training; the others go on
             make_directory(path.parent)
             self._text = decoded(path.read_bytes()) if self.append and path.is_file() else ""
 
-    def after_epoch(self, learner: Any) -> None:
+    def after_epoch(self, learner: Learner) -> None:
         if not learner.epoch_done:
             return
         row, text = learner.history[-1], io.StringIO()
@@ -141,10 +144,10 @@ class GatherPredictions(Callback):
         self.gathered: dict[str, Tensor] = {}
         self._parts: dict[str, list[Tensor]] = {}
 
-    def before_validate(self, learner: Any) -> None:
+    def before_validate(self, learner: Learner) -> None:
         self._parts = {}
 
-    def after_loss(self, learner: Any) -> None:
+    def after_loss(self, learner: Learner) -> None:
         if learner.training:
             return
         parts = _numbered("predictions", mapped(Tensor.float, learner.prediction))
@@ -159,7 +162,7 @@ class GatherPredictions(Callback):
         for name, part in parts.items():
             self._parts.setdefault(name, []).append(part.cpu())
 
-    def after_validate(self, learner: Any) -> None:
+    def after_validate(self, learner: Learner) -> None:
         self.gathered = {name: torch.cat(parts) for name, parts in self._parts.items()}
         self._parts = {}
         if self.file is not None:

@@ -6,7 +6,7 @@ callbacks: [{name: schedule, hyperparameter: weight_decay, shape: cosine, start:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
 import torch
 from pydantic import ConfigDict, Field, with_config
@@ -18,6 +18,9 @@ from fastcli.events import Callback
 from fastcli.optim.groups import hyperparameters, set_hyper
 from fastcli.optim.schedules import Shape, combine, shaped
 from fastcli.registry import callbacks
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 Schedule = Callable[[float], float]
 Power = Annotated[float, Field(gt=0)]
@@ -36,7 +39,7 @@ class Scheduler(Callback):
         self.schedules = dict(schedules)
         self.optional = list(optional)
 
-    def check(self, learner: Any) -> None:
+    def check(self, learner: Learner) -> None:
         """Raise ConfigError where the optimizer has no such hyperparameter."""
         known = hyperparameters(learner.optimizer)
         for name in self.schedules:
@@ -46,12 +49,12 @@ class Scheduler(Callback):
                     hint=did_you_mean(name, known),
                 )
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         self.check(learner)
         known = hyperparameters(learner.optimizer)
         self._names = [name for name in self.schedules if name in known]
 
-    def before_batch(self, learner: Any) -> None:
+    def before_batch(self, learner: Learner) -> None:
         if not learner.training:
             return
         progress = learner.progress
@@ -122,7 +125,7 @@ class TorchScheduler(Callback):
         self._scheduler: LRScheduler | None = None
         self._saved: dict[str, Any] | None = None
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         if any(isinstance(other, Scheduler) and "lr" in other.schedules for other in learner.callbacks):
             raise ConfigError("the learning rate has two schedules", hint="call learner.fit, which has none")
         scheduler = self.make(learner.optimizer)
@@ -133,12 +136,12 @@ class TorchScheduler(Callback):
             self._saved = None
         self._scheduler, self._steps = scheduler, learner.step
 
-    def after_step(self, learner: Any) -> None:
+    def after_step(self, learner: Learner) -> None:
         taken, self._steps = learner.step > self._steps, learner.step
         if self.every == "step" and taken:  # not where accumulation has put the step off
             self._step()
 
-    def after_epoch(self, learner: Any) -> None:
+    def after_epoch(self, learner: Learner) -> None:
         if self.every == "epoch" and learner.epoch_done:
             self._step()
 

@@ -6,7 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from fastcli.errors import ConfigError
 from fastcli.events import Callback
 from fastcli.registry import callbacks
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 
 def smoothed(loss_fn: Callable[..., Tensor], amount: float) -> Callable[..., Tensor]:
@@ -50,17 +53,17 @@ class LabelSmoothing(Callback):
         self.amount = amount
         self._given: Callable[..., Tensor] | None = None
 
-    def check(self, learner: Any) -> None:
+    def check(self, learner: Learner) -> None:
         """Raise ConfigError for a loss that has no `label_smoothing`."""
         smoothed(learner.loss_fn, self.amount)
 
-    def before_train(self, learner: Any) -> None:
+    def before_train(self, learner: Learner) -> None:
         self._given = learner.loss_fn
         learner.loss_fn = smoothed(learner.loss_fn, self.amount)
 
-    def after_train(self, learner: Any) -> None:
+    def after_train(self, learner: Learner) -> None:
         if self._given is not None:
             learner.loss_fn, self._given = self._given, None
 
-    def cleanup_fit(self, learner: Any) -> None:
+    def cleanup_fit(self, learner: Learner) -> None:
         self.after_train(learner)

@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import torch
 from pydantic import Field
@@ -16,6 +16,9 @@ from fastcli.callbacks.monitor import Mode, Tracker
 from fastcli.errors import NonFiniteLossError, Stopped, Terminated, first_few
 from fastcli.events import Callback, CancelFit
 from fastcli.registry import callbacks
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 EVERY = 50
 """Steps whose losses are read together on a device where a look waits for the device."""
@@ -37,7 +40,7 @@ class EarlyStopping(Tracker):
         super().__init__(monitor, min_delta, mode)
         self.patience = patience
 
-    def judge(self, learner: Any, improved: bool) -> None:
+    def judge(self, learner: Learner, improved: bool) -> None:
         """End the fit where patience is over."""
         if self.waited >= self.patience:
             raise CancelFit
@@ -54,10 +57,10 @@ class TerminateOnNaN(Callback):
     orders = {"after_loss": 99}
     in_search = False
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         self._unread: list[tuple[int, Tensor]] = []
 
-    def after_loss(self, learner: Any) -> None:
+    def after_loss(self, learner: Learner) -> None:
         if not learner.training:
             return
         if learner.device.type == "cpu":
@@ -68,10 +71,10 @@ class TerminateOnNaN(Callback):
         if len(self._unread) >= EVERY:
             self._read(learner)
 
-    def after_train(self, learner: Any) -> None:
+    def after_train(self, learner: Learner) -> None:
         self._read(learner)
 
-    def _read(self, learner: Any) -> None:
+    def _read(self, learner: Learner) -> None:
         """Look at the losses since the last look, all at once: each look waits for the device."""
         if not self._unread:
             return
@@ -80,7 +83,7 @@ class TerminateOnNaN(Callback):
         if False in finite:
             self._fail(learner, unread[finite.index(False)][0])
 
-    def _fail(self, learner: Any, iteration: int) -> NoReturn:
+    def _fail(self, learner: Learner, iteration: int) -> NoReturn:
         lr = learner.optimizer.param_groups[-1]["lr"]
         raise NonFiniteLossError(
             f"the loss is not finite at step {iteration} (epoch {learner.epoch}, lr {lr:.2e})"
@@ -88,7 +91,7 @@ class TerminateOnNaN(Callback):
             hint="lower the learning rate (fastcli lr-find shows a good one), or set runtime.precision: fp32",
         )
 
-    def _files(self, learner: Any, iteration: int) -> str:
+    def _files(self, learner: Learner, iteration: int) -> str:
         loader = learner.train_loader
         if not hasattr(loader, "plan"):
             return ""
@@ -106,7 +109,7 @@ class StopOnSignal(Callback):
         self.received: int | None = None
         self._before: dict[int, Any] = {}
 
-    def before_fit(self, learner: Any) -> None:
+    def before_fit(self, learner: Learner) -> None:
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._receive) for number in self.signals}
 
@@ -118,16 +121,16 @@ class StopOnSignal(Callback):
         while self._before:
             signal.signal(*self._before.popitem())
 
-    def after_batch(self, learner: Any) -> None:
+    def after_batch(self, learner: Learner) -> None:
         if self.received is not None:
             raise CancelFit
 
-    def after_fit(self, learner: Any) -> None:
+    def after_fit(self, learner: Learner) -> None:
         if self.received == signal.SIGINT:
             raise Stopped("interrupted; the run was saved")
         if self.received is not None:
             raise Terminated("terminated; the run was saved")
 
-    def cleanup_fit(self, learner: Any) -> None:
+    def cleanup_fit(self, learner: Learner) -> None:
         self._restore()
         self.received = None

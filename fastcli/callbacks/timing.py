@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastcli.events import Callback
+
+if TYPE_CHECKING:
+    from fastcli.learner.learner import Learner
 
 MOST_TIMED = 1000
 """Steps of an epoch that are timed one by one: enough for a quartile."""
@@ -61,31 +64,31 @@ class Timer(Callback):
         self._clock = clock
         self._epoch_started = self._train_started = self._batch_ended = clock()
 
-    def before_epoch(self, learner: Any) -> None:
+    def before_epoch(self, learner: Learner) -> None:
         self._epoch_started = self._clock()
 
-    def before_train(self, learner: Any) -> None:
+    def before_train(self, learner: Learner) -> None:
         self.images, self.waited, self._elsewhere = 0, 0.0, 0.0
         self._steps: list[tuple[int, Any, Any]] = []
         self._train_started = self._batch_ended = self._clock()
 
-    def before_batch(self, learner: Any) -> None:
+    def before_batch(self, learner: Learner) -> None:
         if learner.training:
             now = self._clock()
             self.waited += now - self._batch_ended
             self._began = self._moment(learner.inputs[0].device, now)
 
-    def after_loss(self, learner: Any) -> None:
+    def after_loss(self, learner: Learner) -> None:
         if learner.training:
             self.images += learner.inputs[0].shape[0]
 
-    def after_batch(self, learner: Any) -> None:
+    def after_batch(self, learner: Learner) -> None:
         self._batch_ended = self._clock()
         if learner.training and len(self._steps) < MOST_TIMED:
             ended = self._moment(learner.inputs[0].device, self._batch_ended)
             self._steps.append((learner.inputs[0].shape[0], self._began, ended))
 
-    def after_train(self, learner: Any) -> None:
+    def after_train(self, learner: Learner) -> None:
         pace, seconds = self.pace, self.seconds
         pace.images, pace.seconds, pace.waited = (
             pace.images + self.images,

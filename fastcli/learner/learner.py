@@ -62,7 +62,7 @@ class Learner:
         self.optimizer_fn, self.metrics, self.seed = optimizer, list(metrics), seed
         self.callbacks: list[Callback] = [Recorder(), Timer(), *callbacks]
         self.layer_groups: list[list[nn.Parameter]] = [list(group) for group in layer_groups(model)]
-        self.optimizer: torch.optim.Optimizer | None = None
+        self.optimizer: Any = None  # a torch.optim.Optimizer from the beginning of a fit on
         self.forward_context: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
         self.history: list[dict[str, Any]] = []
         self.scores: dict[str, float] = {}
@@ -145,7 +145,7 @@ class Learner:
     def take_step(self) -> None:
         """Step the optimizer and clear the gradients, with the events of a step."""
         self.optimizer_step()
-        self.optimizer.zero_grad()  # type: ignore[union-attr]
+        self.optimizer.zero_grad()
         self.step += 1
         self.global_step += 1
 
@@ -164,7 +164,7 @@ class Learner:
 
     def optimizer_step(self) -> None:
         """Step the optimizer; a callback that must step another way (a gradient scaler) replaces this."""
-        self.optimizer.step()  # type: ignore[union-attr]
+        self.optimizer.step()
 
     def weights(self) -> dict[str, Tensor]:
         """The tensors that a checkpoint of the best keeps; a callback that averages weights replaces this."""
@@ -194,8 +194,9 @@ class Learner:
 
     def create_optimizer(self) -> torch.optim.Optimizer:
         """A new optimizer over the model's layer groups; its state starts empty."""
-        self.optimizer = self.optimizer_fn(parameter_groups(self.layer_groups))
-        return self.optimizer
+        optimizer = self.optimizer_fn(parameter_groups(self.layer_groups))
+        self.optimizer = optimizer
+        return optimizer
 
     def _batches(self, loader: Any) -> Iterable[Any]:
         if hasattr(loader, "set_epoch"):
