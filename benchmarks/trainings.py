@@ -108,3 +108,19 @@ def by_class(folder: Path, where: Path, n: int | None = None) -> Path:
         for kind, is_kind in (("cat", str.isupper), ("dog", str.islower)):
             link([path for path in chosen if is_kind(path.name[0])], where / split / kind)
     return where
+
+
+def photographs(folder: Path, n: int) -> Path:
+    """`n` JPEGs of about 500 x 375 pixels in two classes, smooth with some grain, as photographs are."""
+    import numpy as np
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for i in range(n):
+        where = folder / ("valid" if i % 5 == 0 else "train") / ("light" if i % 2 else "dark")
+        where.mkdir(parents=True, exist_ok=True)
+        rough = Image.fromarray(random.integers(0, 160, (9, 12, 3), dtype=np.uint8) + np.uint8(80 * (i % 2)))
+        pixels = np.asarray(rough.resize((500, 375), Image.Resampling.BICUBIC)).astype(np.int16)
+        grain = random.integers(-12, 13, pixels.shape, dtype=np.int16)
+        Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8)).save(where / f"{i}.jpg", quality=90)
+    return folder
