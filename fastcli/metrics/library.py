@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from fastcli.errors import ConfigError
 from fastcli.metrics.base import Metric, decided
@@ -27,6 +28,7 @@ RankAverage = Literal["macro", "weighted", "binary"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Power = Annotated[float, Field(ge=1)]
 Take = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Judged = Callable[[Tensor, int], Tensor]
 REQUIRED = inspect.Parameter.empty
 CLASSES = ("category", "multi_category")
 NUMBERS = ("regression", "points")
@@ -36,11 +38,14 @@ class Torchmetric(Metric):
     """A metric of torchmetrics, which gets what `take` makes of the logits (float32) and the targets.
 
     Of several numbers, one per class or output, the figure is the mean; of a pair (figure, threshold) the figure.
+    `judged` says of which classes there can be a figure, by how many of how many items are of each.
     """
 
-    def __init__(self, name: str, metric: Any, take: Take, *, higher_is_better: bool) -> None:
+    def __init__(
+        self, name: str, metric: Any, take: Take, *, higher_is_better: bool, judged: Judged | None = None
+    ) -> None:
         super().__init__(name, higher_is_better=higher_is_better)
-        self._metric, self._take = metric, take
+        self._metric, self._take, self._judged = metric, take, judged
         self._seen = False
 
     def reset(self) -> None:
@@ -58,8 +63,15 @@ class Torchmetric(Metric):
         """The figure over all that was seen; NaN where nothing was."""
         if not self._seen:
             return math.nan
-        value = self._metric.compute()
-        return float((value[0] if isinstance(value, tuple) else value).float().mean())
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "No (positive|negative) samples")  # its 0 is left out below
+            value = self._metric.compute()
+        figures = (value[0] if isinstance(value, tuple) else value).float()
+        if self._judged is not None:
+            true = torch.cat(list(self._metric.metric_state["target"]))
+            hot = true if true.ndim > 1 else one_hot(true, len(figures))
+            figures = figures[self._judged(hot.sum(0), len(hot))]
+        return float(figures.mean())
 
 
 @dataclass(frozen=True)
@@ -84,7 +96,9 @@ class Entry:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*will save all targets")  # as it must, to rank them
             metric = _class(self.name, self.path)(**options)
-        return Torchmetric(self.name, metric, take, higher_is_better=self.higher_is_better)
+        one_against_others = options.get("task", "binary") != "binary" and options.get("average") is None
+        judged = next((rule for end, rule in JUDGED.items() if one_against_others and self.path.endswith(end)), None)
+        return Torchmetric(self.name, metric, take, higher_is_better=self.higher_is_better, judged=judged)
 
     def _options(self, target: TargetInfo, params: dict[str, Any]) -> tuple[dict[str, Any], Take]:
         if target.kind == "mask":
@@ -107,9 +121,10 @@ def _task(entry: Entry, target: TargetInfo, average: str | None) -> tuple[dict[s
     if average == "binary" or (two and entry.path.endswith(OF_ONE_CURVE)):
         rest = {"average": None} if average else {}
         return {"task": "binary", **rest}, lambda logits, targets: (class_scores(logits)[:, 1], targets.reshape(-1))
+    each = {"average": None} if average in (None, "macro") and entry.path.endswith(OF_EACH_CLASS) else {}
     if target.kind == "multi_category":
-        return {"task": "multilabel", "num_labels": target.n_out}, _labels
-    return {"task": "multiclass", "num_classes": target.n_out}, _classes
+        return {"task": "multilabel", "num_labels": target.n_out, **each}, _labels
+    return {"task": "multiclass", "num_classes": target.n_out, **each}, _classes
 
 
 def _labels(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,6 +159,23 @@ def _class(name: str, path: str) -> Any:
 
 OF_ONE_CURVE = ("FixedPrecision", "FixedRecall", "AtSpecificity", "AtSensitivity", "EER", "LogAUC")
 """Of two classes these are those of the second; others look at both alike."""
+OF_EACH_CLASS = ("AUROC", "AveragePrecision", "EER", "LogAUC")
+"""These average over the classes themselves, and count 0 for those that are not there: it is done here instead."""
+
+
+def _there(of_class: Tensor, n: int) -> Tensor:
+    return of_class > 0
+
+
+def _there_and_not_always(of_class: Tensor, n: int) -> Tensor:
+    return (of_class > 0) & (of_class < n)
+
+
+JUDGED: dict[str, Judged] = {
+    **dict.fromkeys(("AveragePrecision", "FixedPrecision", "FixedRecall"), _there),
+    **dict.fromkeys(("AUROC", "EER", "LogAUC", "AtSpecificity", "AtSensitivity"), _there_and_not_always),
+}
+"""Of which classes there is a curve: the receiver operating characteristic needs items of the others too."""
 _RANKED = {"average": (RankAverage, "macro")}
 _C, _R, _S = "classification.", "regression.", "segmentation."
 TABLE = (

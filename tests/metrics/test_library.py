@@ -79,6 +79,21 @@ def test_ranked_metrics(figure, average):
         assert got == pytest.approx(reference(GIVEN, LOGITS[4].sigmoid(), average=average), rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "best"),
+    [("auroc", {}, 1), ("average_precision", {}, 1), ("log_auc", {}, 1), ("eer", {}, 0),
+     ("recall_at_fixed_precision", {"min_precision": 0.5}, 1), ("precision_at_fixed_recall", {"min_recall": 0.5}, 1),
+     ("sensitivity_at_specificity", {"min_specificity": 0.5}, 1),
+     ("specificity_at_sensitivity", {"min_sensitivity": 0.5}, 1)],
+)  # fmt: skip
+def test_classes_that_are_not_there_do_not_count(figure, name, options, best):
+    truth = torch.tensor([0, 1, 1, 0, 3, 3])  # neither 2 nor 4
+    logits = 5.0 * torch.nn.functional.one_hot(truth, 5) + torch.linspace(0, 0.1, 30).view(6, 5)
+    assert figure(metrics.build(name, FIVE, **options), logits, truth, size=4) == pytest.approx(best)
+    hot = torch.tensor([[1.0, 0, 0, 1], [0, 1, 0, 1], [1, 1, 0, 1]])  # the third never, the fourth always
+    assert figure(metrics.build(name, LABELS, **options), 5 * hot, hot, size=2) == pytest.approx(best)
+
+
 def test_agreement(figure):
     decided = LOGITS[5].argmax(1)
     got = figure(metrics.build("matthews_corrcoef", FIVE), LOGITS[5], CLASSES[5])
