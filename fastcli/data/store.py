@@ -98,7 +98,8 @@ class Store:
     def gather(self, indices: Sequence[int]) -> Tensor:
         """The typed batch (n, channels, height, width) of these items, for a store of one size."""
         if self.complete and self._array is not None:
-            picked = self._array[to_device(torch.as_tensor(self._good(indices)).long(), self._array.device)]
+            chosen = to_device(torch.as_tensor(self._good(indices)).long(), self._array.device)
+            picked = self._array.index_select(0, chosen)  # copies whole rows, where indexing goes number by number
             batch: Tensor = picked.permute(0, 3, 1, 2).as_subclass(self.element)
             return batch
         return self.stack(self.take(indices), self._good(indices))
