@@ -11,6 +11,7 @@ from fastcli.report.numbers import Rows, best_place, dwarfed, finite, number, se
 from fastcli.report.style import (
     INK,
     MUTED,
+    ROW,
     SMALL,
     TRAIN,
     VALID,
@@ -24,6 +25,8 @@ from fastcli.report.style import (
 
 NOT_METRICS = ("epoch", "train_loss", "valid_loss", "lr", "img_per_s", "wait", "time")
 COLUMNS = 3
+BESIDE_TITLE, WIDEST_NOTE = 44, 72
+"""Letters of a note that stands beside the title, and of one line of a longer one below it."""
 
 
 def plot_history(
@@ -68,19 +71,40 @@ def _panels(n: int) -> tuple[Any, Sequence[Any]]:
 
 
 def _plot_one_epoch(row: Mapping[str, Any], losses: list[float], metrics: list[str], path: Path) -> None:
-    figure = new_figure(7.2, 3.9)
-    axes = dress(figure.subplots(), "training loss" + (", log scale" if dwarfed(losses) else ""), x="step")
+    figures = note_lines([f"{name} {number(row[name]):.4f}" for name in metrics])
+    above = len(figures) if len(figures) > 1 or len(figures[0]) > BESIDE_TITLE else 0
+    figure = new_figure(7.2, 3.9 + above * ROW / 72)
+    title = "training loss" + (", log scale" if dwarfed(losses) else "")
+    axes = dress(figure.subplots(), title, x="step", pad=8 + ROW * above)
     average, valid, end = smooth(losses, len(losses) / 20), number(row.get("valid_loss")), max(len(losses), 1)
     axes.plot(range(1, len(losses) + 1), [number(loss) for loss in losses], color=TRAIN, linewidth=0.7, alpha=0.35)
     axes.plot(range(1, len(losses) + 1), average, color=TRAIN, linewidth=2)
     axes.plot(end, valid, "o", color=VALID, markersize=6, clip_on=False)
     axes.set_xlim(0, end)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_yscale("log" if dwarfed(losses) else "linear")
     say_if_empty(axes, [*losses, valid])
-    note(axes, " · ".join(f"{name} {number(row[name]):.4f}" for name in metrics))
+    for row_above, line in enumerate(reversed(figures)):
+        note(axes, line, row_above)
     train = average[-1] if average else math.nan
     end_labels(axes, end, [(train, f"train {train:.4f}", TRAIN), (valid, f"valid {valid:.4f}", VALID)])
     save(figure, path)
+
+
+def note_lines(figures: Sequence[str]) -> list[str]:
+    """The figures in lines that are not longer than the axes are wide; at least one line.
+
+    >>> note_lines(["accuracy 0.9731", "f1_score 0.9650", "jaccard 0.9412", "precision 0.9551", "recall 0.9754"])
+    ['accuracy 0.9731 · f1_score 0.9650 · jaccard 0.9412 · precision 0.9551', 'recall 0.9754']
+    """
+    lines = [""]
+    for figure in figures:
+        longer = f"{lines[-1]} · {figure}" if lines[-1] else figure
+        if lines[-1] and len(longer) > WIDEST_NOTE:
+            lines.append(figure)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _loss_panel(axes: Any, history: Rows, losses: list[float]) -> None:

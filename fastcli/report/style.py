@@ -16,8 +16,8 @@ MUTED = "#6a737d"
 GRID = "#e4e7eb"
 TRAIN = "#0072b2"
 VALID = "#d55e00"
-NORMAL, LARGE = 9.5, 11.0
-"""Type sizes in points."""
+NORMAL, LARGE, ROW = 9.5, 11.0, 13.5
+"""Type sizes and the height of a row in points."""
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -65,9 +65,9 @@ def end_labels(axes: Any, x: float, labels: Sequence[tuple[float, str, str]]) ->
         axes.annotate(**text(words, "text"), xy=(x, y), xytext=(7, shift), textcoords="offset points", **style)
 
 
-def note(axes: Any, words: str) -> None:
-    """Write `words` above the right end of the axes."""
-    place = {"xy": (1, 1), "xytext": (0, 8), "xycoords": "axes fraction", "textcoords": "offset points"}
+def note(axes: Any, words: str, row: int = 0) -> None:
+    """Write `words` above the right end of the axes, with room for so many rows below."""
+    place = {"xy": (1, 1), "xytext": (0, 8 + ROW * row), "xycoords": "axes fraction", "textcoords": "offset points"}
     axes.annotate(**text(words, "text"), **place, ha="right", va="bottom", fontsize=NORMAL, color=INK)
 
 

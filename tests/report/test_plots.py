@@ -124,6 +124,16 @@ def test_one_epoch_is_told_by_its_steps(drawn):
     assert "valid 0.7000" in texts(axes)
 
 
+@pytest.mark.parametrize("n", [3, 9, 20])
+def test_many_metrics_of_one_epoch_stand_in_lines_below_the_title(drawn, n):
+    plot_history(rows(1, **{f"metric_number_{i}": i / n for i in range(n)}), losses(50), None)
+    (figure,) = drawn
+    assert "".join(texts(figure.axes[0])).count("metric_number") == n
+    assert no_overlap(figure)
+    assert inside(figure)
+    assert figure.axes[0].get_window_extent().width > 0.6 * figure.bbox.width
+
+
 def test_steps_behind_the_epochs_end_at_the_last_row(drawn):
     plot_history(rows(4), losses(400), None)
     places = drawn[0].axes[0].lines[0].get_xdata()
