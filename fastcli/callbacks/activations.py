@@ -13,7 +13,7 @@ from fastcli.callbacks.save import FileInRun
 from fastcli.events import Callback
 from fastcli.models.hooks import Hook, tensors_in
 from fastcli.registry import callbacks
-from fastcli.run.files import write_json
+from fastcli.run.files import make_directory, write_json
 
 if TYPE_CHECKING:
     from fastcli.learner.learner import Learner
@@ -86,7 +86,9 @@ class ActivationStats(Callback):
 
     def after_fit(self, learner: Learner) -> None:
         if self.file is not None:
-            write_json(learner.directory / self.file, {"iterations": self.iterations, "layers": self.stats})
+            path = learner.directory / self.file
+            make_directory(path.parent)
+            write_json(path, {"iterations": self.iterations, "layers": self.stats})
 
     def cleanup_fit(self, learner: Learner) -> None:
         self._unhook()

@@ -72,11 +72,11 @@ def test_training_is_not_changed():
 
 
 def test_they_are_written_and_go_on(tmp_path):
-    stats = ActivationStats(every=5, file="activations.json")
+    stats = ActivationStats(every=5, file="seen/activations.json")
     learner = make([stats])
     learner.directory = tmp_path
     learner.fit(1)
-    written = json.loads((tmp_path / "activations.json").read_text())
+    written = json.loads((tmp_path / "seen" / "activations.json").read_text())
     assert written == {"iterations": [0], "layers": stats.stats}
     again = ActivationStats(every=5)
     again.load_state_dict(stats.state_dict())
