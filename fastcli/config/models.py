@@ -29,7 +29,7 @@ class Component(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
-    name: str = Field(description="Which one; `fastcli components` lists them.")
+    name: str = Field(min_length=1, description="Which one; `fastcli components` lists them.")
 
     @model_validator(mode="before")
     @classmethod
