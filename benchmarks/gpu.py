@@ -71,9 +71,6 @@ def seconds(work, device: torch.device, most: float = CELL, warm_up: int = 3, bl
     return statistics.median(taken)
 
 
-# The limit: forward, backward and step on a batch that stays on the device.
-
-
 def bare_step(name: str, size: int, n: int, precision: str, channels_last: bool, device: torch.device):
     """A function that takes one step of a new model."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -133,9 +130,6 @@ def rate(name, n, size, precision, channels_last, compiled, device, *, quick) ->
             torch.cuda.empty_cache()
 
 
-# Batch augmentation.
-
-
 def augmentation(given, clock: Clock) -> None:
     """Microseconds of a batch from uint8 pictures to normalised, augmented ones."""
     from fastcli.transforms.batch import BatchPipeline, aug_transforms
@@ -155,9 +149,6 @@ def augmentation(given, clock: Clock) -> None:
         ]
         rows.append([f"{n} x 3 x {source}² to {size}²", *(f"{1e6 * taken:.0f}" for taken in times)])
     table(["augmentation, µs a batch", "aug_transforms", "normalisation alone"], rows)
-
-
-# Training, from each tier of the data store.
 
 
 def experiment(given, config: Path, *words: str):
@@ -210,9 +201,6 @@ def mnist(given, clock: Clock) -> None:
         rows.append([config, f"{times[0]:.2f}", f"{times[-1]:.2f}", f"{history[-1]['img_per_s']:.0f}",
                      f"{history[-1]['accuracy']:.4f}"])  # fmt: skip
     table(["MNIST_SAMPLE", "first epoch, s", "last epoch, s", "img/s", "accuracy"], rows)
-
-
-# How often the host waits.
 
 
 class Reads(TorchDispatchMode):
