@@ -149,6 +149,10 @@ class Foreign(ItemTransform):
         hint = f"it changes pictures alone, and a {kind} could not follow: take other transforms"
         raise NoKernelError(f"{self._name} has no kernel for {kind}", hint=hint, key="data.item_transforms")
 
+    def signature(self) -> str:
+        """The name and the parameters that torchvision gives it."""
+        return repr(self)
+
     def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
         """Read off a point's canvas where nothing is random."""
         if self._name in CHANGING_SIZE or getattr(self.transform, "expand", False):

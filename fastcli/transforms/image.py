@@ -31,7 +31,7 @@ from PIL import ExifTags, UnidentifiedImageError
 from fastcli.errors import DataError
 from fastcli.types import Image, ImageBW, typed
 
-__all__ = ["from_pillow", "open_image", "read_picture", "upright"]
+__all__ = ["from_pillow", "open_image", "read_picture", "turn_of", "upright"]
 
 ColourMode = Literal["RGB", "L"]
 Converted = TypeVar("Converted")
@@ -69,26 +69,35 @@ def read_picture(
     *,
     max_pixels: int = MAX_PIXELS,
     name: str | None = None,
+    before: Callable[[Pillow.Image], object] | None = None,
 ) -> Converted:
-    """What `convert` makes of the loaded Pillow picture, with the checks and the errors of `open_image`."""
+    """What `convert` makes of the loaded Pillow picture, with the checks and the errors of `open_image`.
+
+    `before` is shown the picture when its header is read, and may ask for it to be decoded smaller.
+    """
     if isinstance(source, str | PathLike):
         shown = name or fspath(source)
         try:
             with Path(source).open("rb") as file:
-                return _read(file, shown, convert, max_pixels)
+                return _read(file, shown, convert, max_pixels, before)
         except FileNotFoundError:
             raise DataError(f"{shown}: no such file") from None
         except OSError as error:
             raise DataError(f"{shown}: cannot be read: {error.strerror or error}") from None
-    return _read(source, name or str(getattr(source, "name", "image")), convert, max_pixels)
+    return _read(source, name or str(getattr(source, "name", "image")), convert, max_pixels, before)
 
 
-def _read(file: BinaryIO, name: str, convert: Callable[[Pillow.Image], Converted], max_pixels: int) -> Converted:
+def _read(
+    file: BinaryIO, name: str, convert: Callable[[Pillow.Image], Converted], max_pixels: int,
+    before: Callable[[Pillow.Image], object] | None,
+) -> Converted:  # fmt: skip
     _silence_pillow()
     hint = "mend or remove the file, or set data.on_bad_image: skip"
     try:
         with Pillow.open(file) as picture:
             _check_header(picture, name, max_pixels)
+            if before is not None:
+                before(picture)
             picture.load()
             return convert(picture)
     except UnidentifiedImageError:
@@ -137,13 +146,18 @@ def from_pillow(picture: Pillow.Image, mode: ColourMode = "RGB") -> Image | Imag
 
 def upright(picture: Pillow.Image) -> Pillow.Image:
     """The picture turned as its EXIF orientation says."""
+    turn = turn_of(picture)
+    return picture if turn is None else picture.transpose(turn)
+
+
+def turn_of(picture: Pillow.Image) -> Pillow.Transpose | None:
+    """What its EXIF orientation says must be done to a picture, if anything."""
     try:
         orientation = picture.getexif().get(ExifTags.Base.Orientation)
     except DECODE_ERRORS:
-        return picture
+        return None
     # A tag may hold any type; ImageOps.exif_transpose would also rewrite the EXIF block and stumble over broken ones.
-    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return picture if turn is None else picture.transpose(turn)
+    return UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
 def _flat(picture: Pillow.Image) -> Pillow.Image:

@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 from fastcli.registry import item_transforms
 from fastcli.transforms.boxes import Box, check_box_range, draw_boxes, pixel_box, random_boxes
 from fastcli.transforms.spatial import canvas, crop, pad, resize_to
-from fastcli.transforms.transform import Fraction, Interpolation, ItemTransform, PadMode, Size, pair
+from fastcli.transforms.transform import Fraction, Interpolation, ItemTransform, PadMode, Scaling, Size, pair
 
 __all__ = ["ItemPipeline", "RandomResizedCrop", "Resize"]
 
@@ -54,14 +54,14 @@ class Resize(ItemTransform):
     def prepare(self, element: Any) -> Any:
         """The whole element, scaled so that the output fits into it (crop) or it fits into the output (pad)."""
         size = canvas(element)
-        if size is None:
-            return element
-        wanted = pair(self.size)
-        if self.method != "squish":
-            wanted = self._scaled(size)
-        if math.prod(wanted) > max(math.prod(size), MOST_OUTPUTS * math.prod(pair(self.size))):
-            return element
-        return resize_to(element, wanted, self.interpolation)
+        scaling = None if size is None else self.scaling(size)
+        return element if scaling is None else resize_to(element, *scaling)
+
+    def scaling(self, size: tuple[int, int]) -> Scaling | None:
+        """What a picture of `size` is scaled to; None for a thin strip, which is cut first."""
+        wanted = pair(self.size) if self.method == "squish" else self._scaled(size)
+        too_large = math.prod(wanted) > max(math.prod(size), MOST_OUTPUTS * math.prod(pair(self.size)))
+        return None if too_large else Scaling(wanted, self.interpolation)
 
     def _scaled(self, size: tuple[int, int]) -> tuple[int, int]:
         scales = [wanted / have for wanted, have in zip(pair(self.size), size, strict=True)]
@@ -117,14 +117,17 @@ class RandomResizedCrop(ItemTransform):
     def prepare(self, element: Any) -> Any:
         """The whole element, no larger than it must be for the smallest box to have `size` pixels."""
         size = canvas(element)
-        if size is None:
-            return element
+        scaling = None if size is None else self.scaling(size)
+        return element if scaling is None else resize_to(element, *scaling)
+
+    def scaling(self, size: tuple[int, int]) -> Scaling | None:
+        """What a picture of `size` is reduced to; None for one that is not much larger."""
         height, width = pair(self.size)
         area = max(width**2 / self.ratio[0], height**2 * self.ratio[1]) / self.min_scale
         scale = max(math.sqrt(area / math.prod(size)), self._valid_scale(size))
         if scale > WORTHWHILE:
-            return element
-        return resize_to(element, (math.ceil(size[0] * scale), math.ceil(size[1] * scale)), self.interpolation)
+            return None
+        return Scaling((math.ceil(size[0] * scale), math.ceil(size[1] * scale)), self.interpolation)
 
     def _valid_scale(self, size: tuple[int, int]) -> float:
         height, width = pair(self.size)
@@ -179,9 +182,24 @@ class ItemPipeline:
 
     def prepare(self, element: Any) -> Any:
         """The part that is done once per element, and may be kept."""
-        for transform in self.transforms[: self._first_random + 1]:
+        for transform in self._preparing:
             element = transform.prepare(element)
         return element
+
+    @property
+    def _preparing(self) -> list[ItemTransform]:
+        """The transforms that do something in `prepare`."""
+        prepared = self.transforms[: self._first_random + 1]
+        return [transform for transform in prepared if type(transform).prepare is not ItemTransform.prepare]
+
+    def scaling(self, size: tuple[int, int]) -> Scaling | None:
+        """How `prepare` scales a whole picture of `size` before all else, if it begins so."""
+        return self._preparing[0].scaling(size) if self._preparing else None
+
+    def signature(self) -> str | None:
+        """All that the result of `prepare` depends on besides the element; None where one of them does not say it."""
+        signatures = [transform.signature() for transform in self._preparing]
+        return None if None in signatures else repr(signatures)
 
     def draw(self, n: int, generator: Generator) -> list[Tensor | None]:
         """For each transform, random numbers for `n` samples (n, …), or None."""

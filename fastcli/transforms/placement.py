@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from fastcli.registry import item_transforms
 from fastcli.transforms.matrices import DIHEDRAL, chance
 from fastcli.transforms.spatial import canvas, place, resize_to, turn
-from fastcli.transforms.transform import Interpolation, ItemTransform, PadMode, Probability, Size, pair
+from fastcli.transforms.transform import Interpolation, ItemTransform, PadMode, Probability, Scaling, Size, pair
 
 __all__ = ["CropPad", "DihedralItem", "FlipItem", "RandomCrop", "RatioResize"]
 
@@ -131,5 +131,11 @@ class RatioResize(ItemTransform):
 
     def prepare(self, element: Any) -> Any:
         """The whole element, scaled."""
-        size = self.output_size(canvas(element))
-        return element if size is None else resize_to(element, size, self.interpolation)
+        size = canvas(element)
+        scaling = None if size is None else self.scaling(size)
+        return element if scaling is None else resize_to(element, *scaling)
+
+    def scaling(self, size: tuple[int, int]) -> Scaling | None:
+        """The scaled size."""
+        scaled = self.output_size(size)
+        return None if scaled is None else Scaling(scaled, self.interpolation)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import is_dataclass
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-__all__ = ["BatchTransform", "Fraction", "Interpolation", "ItemTransform", "PadMode", "Probability", "Size", "pair"]
+__all__ = ["BatchTransform", "Fraction", "Interpolation", "ItemTransform", "PadMode", "Probability", "Scaling",
+           "Size", "pair"]  # fmt: skip
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -16,6 +18,13 @@ Size = Annotated[int, Field(gt=0)] | tuple[Annotated[int, Field(gt=0)], Annotate
 """Pixels: the side of a square, or height and width."""
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 PadMode = Literal["reflection", "border", "zeros"]
+
+
+class Scaling(NamedTuple):
+    """A new height and width, and how the pixels between are found."""
+
+    size: tuple[int, int]
+    interpolation: Interpolation
 
 
 def pair(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -53,6 +62,18 @@ class ItemTransform:
     def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
         """Height and width of the result for an input of `size`; None where they differ from element to element."""
         return size
+
+    def scaling(self, size: tuple[int, int]) -> Scaling | None:
+        """How `prepare` scales a whole picture of `size`, if it does that and nothing else."""
+        return None
+
+    def signature(self) -> str | None:
+        """All that the result of `prepare` depends on besides the element; None where nobody has said it.
+
+        What is prepared is kept between runs under this, so a class of your own says here what it is and its version.
+        """
+        ours = type(self).__module__.startswith("fastcli.") and is_dataclass(self)
+        return repr(self) if ours else None
 
 
 class BatchTransform:
