@@ -274,7 +274,7 @@ class _Builder:
         check_outputs(self.config.model.name, model.to(device), inputs[0], targets, loaders.target, loss_fn.n_out)
         choice = choose_precision(
             model, inputs[0], targets, loss_fn, device=device, precision=runtime.precision,
-            channels_last=runtime.channels_last, name=self.config.model.name, memory=home() / "probe.json",
+            channels_last=runtime.channels_last, name=str(self.parts.resolved["model"]), memory=home() / "probe.json",
         )  # fmt: skip
         self.parts.resolved |= {"runtime.precision": choice.precision, "runtime.channels_last": choice.channels_last}
         self.parts.resolved["runtime.compile"] = runtime.compile is True

@@ -290,3 +290,11 @@ def test_help_imports_nothing_heavy():
     code = f"import sys\nfrom fastcli import cli\ncli.run(['--help'])\nassert not set({heavy}) & set(sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert "lr-find" in shown
+
+
+def test_the_precision_is_remembered_for_one_model_alone(work):
+    for width in (8, 9, 8):
+        model = f"model={{name: mlp, hidden: [{width}]}}"
+        chosen = ["runtime.precision=auto", "runtime.channels_last=auto"]  # two to choose from on every machine
+        assert run("train", "stripes.yaml", model, *chosen, "--dry-run", "-q") == 0
+    assert len(json.loads((work / "home" / "probe.json").read_text())) == 2
