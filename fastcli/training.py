@@ -200,7 +200,7 @@ class Experiment:
         train, valid = self.loaders.train.n, self.loaders.valid.n
         return model_card(
             name=self.config.experiment.name or run.name,
-            model=self.config.model.name,
+            model=self.config.network,
             data={"source": self.config.data.source, "training images": train, "validation images": valid},
             figures=figures,
             config=dump(self.config),

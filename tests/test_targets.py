@@ -50,6 +50,8 @@ def test_segmentation(train, many_shapes, capsys):
     assert rows[-1]["dice"] > 0.75
     assert rows[-1]["foreground_accuracy"] > 0.7
     assert json.loads((folder / "classes.json").read_text()) == ["ground", "disc", "square"]
+    assert "`unet test_resnet`" in (folder / "README.md").read_text()
+    assert "unet test_resnet (" in capsys.readouterr().out
 
 
 def test_several_labels(train, many_shapes, capsys):

@@ -95,7 +95,7 @@ class Reporter:
         return {
             "version": __version__,
             "experiment": self.name,
-            "model": config.model.name,
+            "model": config.network,
             "parameters": describe(self.experiment.learner.model)[0],
             "pretrained": bool(config.model.params.get("pretrained", False)),
             "kind": loaders.target.kind,

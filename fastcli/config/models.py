@@ -215,6 +215,11 @@ class Config(Section):
     checkpoint: CheckpointSection = Field(CheckpointSection(), description="Which states are kept.")
     runtime: RuntimeSection = Field(RuntimeSection(), description="Device, precision and speed.")
 
+    @property
+    def network(self) -> str:
+        """The model in words: `resnet34`, and for one that is built around an architecture both, `unet resnet34`."""
+        return " ".join([self.model.name, *filter(None, [self.model.params.get("architecture")])])
+
     @model_validator(mode="before")
     @classmethod
     def _optimizer_is_adam(cls, given: Any) -> Any:
