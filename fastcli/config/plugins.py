@@ -65,7 +65,8 @@ def import_file(path: Path) -> ModuleType:
     there = sys.modules.get(name)
     if there is not None and getattr(there, "__file__", None) == str(path):
         return there
-    if there is not None or importlib.util.find_spec(name) is not None:
+    found = importlib.util.find_spec(name) if there is None else None
+    if there is not None or (found is not None and not _is_file(found.origin, path)):
         raise ImportError(f"another module is called {name!r}; rename the file")
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -78,6 +79,11 @@ def import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _is_file(origin: str | None, path: Path) -> bool:
+    """Whether a module is the file itself, found because its folder is on Python's path (`python -m fastcli`)."""
+    return origin is not None and Path(origin).resolve() == path.resolve()
 
 
 def _describe(error: BaseException, path: Path, given: str) -> str:

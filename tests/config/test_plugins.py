@@ -89,6 +89,13 @@ def test_a_missing_plugin_is_answered_with_its_neighbour(write, errors, folder):
     ]
 
 
+def test_a_plugin_may_lie_where_python_looks_for_modules(write, folder, monkeypatch):
+    monkeypatch.syspath_prepend(str(folder))  # as `python -m fastcli` does with the working directory
+    write("plugin_found.py", PLUGIN.replace("my_optimizer", "found_optimizer"))
+    write("a.yaml", GOOD + "plugins: [plugin_found.py]\noptimizer: found_optimizer")
+    assert load("a.yaml").config.optimizer.name == "found_optimizer"
+
+
 def test_a_plugin_must_not_hide_another_module(write, errors):
     write("json.py", "")
     assert errors(GOOD + "plugins: [json.py]")[0][0] == (
