@@ -68,13 +68,17 @@ def fail(error: FastcliError) -> int:
 
 
 def fail_unexpected(error: BaseException) -> int:
-    """Show an error that is a bug of ours, with the traceback when verbose; returns the exit code."""
+    """Show an error that is a bug of ours or of a plugin, with the traceback when verbose; returns the exit code."""
+    plugins = sys.modules.get("fastcli.config.plugins")  # not imported here: there may be other things wrong
+    place = plugins.at_fault(error) if plugins is not None else None
     what = f"{type(error).__name__}: {error}".rstrip(": ")
     if state.verbose:
         complain("".join(traceback.format_exception(error)).rstrip())
-    complain(f"{_red('bug in fastcli:')} {what}" + ("" if state.verbose else " (-v shows the traceback)"))
+    where = f"{_red('error:')} {place}: " if place else f"{_red('bug in fastcli:')} "
+    complain(where + what + ("" if state.verbose else " (-v shows the traceback)"))
     if state.json:
-        document({"error": {"kind": "bug", "message": what, "hint": None, "exit_code": 1}})
+        message = f"{place}: {what}" if place else what
+        document({"error": {"kind": "plugin" if place else "bug", "message": message, "hint": None, "exit_code": 1}})
     return 1
 
 

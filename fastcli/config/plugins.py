@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from fastcli.registry import Registry
 
 
+IMPORTED: set[str] = set()
+"""Files of the plugins that were imported."""
+
+
 def load_plugins(root: Node, shapes: Shapes, problems: Problems, *, must_exist: bool = True) -> bool:
     """Import the files in `plugins` and add what they registered to the shapes; whether all could be imported."""
     plugins = root.value.get("plugins")
@@ -73,6 +77,7 @@ def import_file(path: Path) -> ModuleType:
         raise ImportError("not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    IMPORTED.add(str(path))
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -84,6 +89,12 @@ def import_file(path: Path) -> ModuleType:
 def _is_file(origin: str | None, path: Path) -> bool:
     """Whether a module is the file itself, found because its folder is on Python's path (`python -m fastcli`)."""
     return origin is not None and Path(origin).resolve() == path.resolve()
+
+
+def at_fault(error: BaseException) -> str | None:
+    """The plugin and the line of it that raised the error or called what raised it; None where no plugin took part."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in IMPORTED]
+    return f"plugin {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else None
 
 
 def _describe(error: BaseException, path: Path, given: str) -> str:

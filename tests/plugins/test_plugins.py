@@ -117,3 +117,21 @@ def test_the_plugin_of_the_label_type_is_short():
     lines = (PARTS / "ordinal.py").read_text().splitlines()
     code = [line for line in lines if line.strip() and not line.lstrip().startswith(('"""', "#"))]
     assert len(code) <= 30
+
+
+def test_an_error_of_a_plugin_is_told_with_its_line(tmp_path, monkeypatch, shapes, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
+    (tmp_path / "wrong_label.py").write_text(
+        'from fastcli.registry import labellers\n\n\n@labellers\ndef wrong_label(item, /):\n    """Wrong."""\n'
+        '    return item["starz"]\n'
+    )
+    text = CONFIG.format(plugins="wrong_label.py", name="wrong", output="runs", shapes=shapes,
+                         data="label: wrong_label", rest="model: mlp")  # fmt: skip
+    (tmp_path / "wrong.yaml").write_text(text)
+    assert cli.run(["train", "wrong.yaml", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert err == "error: plugin wrong_label.py, line 7: KeyError: 'starz' (-v shows the traceback)\n"
+    assert json.loads(out)["error"]["kind"] == "plugin"
+    assert not (tmp_path / "runs").exists()
+    del sys.modules["wrong_label"]
