@@ -96,6 +96,8 @@ def test_a_component_that_does_not_fit_is_told_at_its_line(drawn, capsys, kind, 
         ("classes", ["data.split={name: index, valid: [999]}"], "no item 999"),
         ("classes", ["data.split={name: group}"], "either a pattern or a column"),
         ("labels", ["data.sampler=balanced"], "only data.sampler: shuffle works"),
+        ("mask", ["callbacks=[mc_dropout]"], "mc_dropout needs a model with dropout"),
+        ("classes", ["train={recipe: auto}", "model=mlp"], "Sequential has no frozen body"),
         ("mask", ["data.clases=[ground]"], "did you mean 'classes'?"),
     ],
 )  # fmt: skip

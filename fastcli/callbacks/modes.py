@@ -63,6 +63,11 @@ class McDropout(Callback):
         self.passes = passes
         self._deviations: list[Tensor] = []
 
+    def check(self, learner: Learner) -> None:
+        """Raise ConfigError for a model without dropout."""
+        if not _dropouts(learner.model):
+            raise ConfigError("mc_dropout needs a model with dropout, and this one has none", hint="leave it out")
+
     @property
     def deviations(self) -> Tensor:
         """How much the outputs differed from pass to pass, on the CPU."""
@@ -70,10 +75,8 @@ class McDropout(Callback):
 
     def before_validate(self, learner: Learner) -> None:
         self._deviations.clear()
-        dropouts = [module for module in learner.model.modules() if "dropout" in type(module).__name__.lower()]
-        if not dropouts:
-            raise ConfigError("mc_dropout needs a model with dropout, and this one has none")
-        for module in dropouts:
+        self.check(learner)
+        for module in _dropouts(learner.model):
             module.train()
 
     def before_batch(self, learner: Learner) -> None:
@@ -90,3 +93,7 @@ class McDropout(Callback):
 
     def after_validate(self, learner: Learner) -> None:
         learner.model.eval()
+
+
+def _dropouts(model: nn.Module) -> list[nn.Module]:
+    return [module for module in model.modules() if "dropout" in type(module).__name__.lower()]

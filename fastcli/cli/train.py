@@ -9,6 +9,7 @@ import typer
 
 from fastcli.cli import console
 from fastcli.cli.config import ConfigFile, Overrides
+from fastcli.errors import ConfigError
 
 if TYPE_CHECKING:
     from fastcli.config.load import LoadedConfig
@@ -56,7 +57,10 @@ def _train(loaded: LoadedConfig, experiment: Experiment, run_dir: Path | None, o
     run.update_status(smoke=smoke)
     reporter = Reporter(experiment, run, loaded.name)
     reporter.begin()
-    experiment.train(run, reporter.callbacks())
+    try:
+        experiment.train(run, reporter.callbacks())
+    except ConfigError as error:  # a recipe may find out only then
+        raise loaded.explain(error) from None
     reporter.end()
 
 
