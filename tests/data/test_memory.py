@@ -1,0 +1,73 @@
+import gc
+from weakref import WeakKeyDictionary
+
+import pytest
+
+from fastcli.data import memory
+from fastcli.data.memory import available_memory, free_disk, promise
+
+STAT = "anon 5\ninactive_file 30\ntotal_inactive_file 40\n"
+
+
+def group(folder, limit, used, *, version=2, stat=STAT):
+    names = ("memory.max", "memory.current") if version == 2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in zip((*names, "memory.stat"), (limit, used, stat), strict=True):
+        (folder / name).write_text(f"{value}\n")
+
+
+def left(root, groups="0::/\n"):
+    (root / "groups").write_text(groups)
+    return memory._cgroup_memory(root / "cgroup", root / "groups")
+
+
+def test_no_limit(tmp_path):
+    assert left(tmp_path) == memory.UNLIMITED
+    group(tmp_path / "cgroup", "max", 100)
+    assert left(tmp_path) == memory.UNLIMITED
+    assert memory._cgroup_memory(tmp_path / "no", tmp_path / "no") == memory.UNLIMITED
+
+
+def test_a_container_sees_its_limit_at_the_root_and_cached_files_do_not_count(tmp_path):
+    group(tmp_path / "cgroup", 1000, 400)
+    assert left(tmp_path) == 630
+    group(tmp_path / "cgroup" / "memory", 1000, 600, version=1)
+    assert left(tmp_path) == 440
+
+
+@pytest.mark.parametrize(
+    ("version", "groups", "base"),
+    [(2, "0::/slice/job\n", ""), (1, "5:pids:/slice\n4:memory:/slice/job\n0::/\n", "memory")],
+)
+def test_the_tightest_limit_above_a_batch_job_counts(version, groups, base, tmp_path):
+    folder = tmp_path / "cgroup" / base
+    group(folder / "slice" / "job", 900, 100, version=version, stat="")
+    assert left(tmp_path, groups) == 800
+    group(folder / "slice", 500, 200, version=version, stat="")
+    assert left(tmp_path, groups) == 300
+    group(folder / "other", 50, 10, version=version, stat="")
+    assert left(tmp_path, groups) == 300
+
+
+def test_what_is_promised_is_not_available(monkeypatch):
+    class Owner:
+        pass
+
+    monkeypatch.setattr(memory, "_promised", WeakKeyDictionary())
+    monkeypatch.setattr(memory, "_system_memory", lambda: 1000)
+    monkeypatch.setattr(memory, "_cgroup_memory", lambda: 2000)
+    assert available_memory() == 1000
+    owner, other = Owner(), Owner()
+    promise(owner, 100)
+    promise(other, 30)
+    promise(owner, 60)
+    assert available_memory() == 910
+    promise(owner, -5)
+    assert available_memory() == 970
+    del other
+    gc.collect()
+    assert available_memory() == 1000
+
+
+def test_free_disk_of_a_folder_that_is_not_there_yet(tmp_path):
+    assert free_disk(tmp_path / "a" / "b") > 0
