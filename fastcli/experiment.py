@@ -144,6 +144,7 @@ class _Builder:
             workers=None if data.workers == "auto" else data.workers,
             skip_bad=data.on_bad_image == "skip",
             cache_folder=home() / "cache",
+            epochs=None if self.max_batches is None else 1,
         )
         loaders.train.max_batches = loaders.valid.max_batches = self.max_batches
         self._note_data(loaders)

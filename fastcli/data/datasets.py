@@ -153,14 +153,16 @@ class Datasets:
         o = LoaderOptions(**options)
         items = ItemPipeline(item_transforms)
         sources = Sources(self.encoders, items, device=o.device, cache=o.cache, workers=o.workers, skip_bad=o.skip_bad,
-                          cache_folder=o.cache_folder)  # fmt: skip
-        elements = sources.elements(self.values, self.paths, self.name_of)
+                          cache_folder=o.cache_folder, root=self.root)  # fmt: skip
+        used = sorted({*self.train.indices, *self.valid.indices})
+        elements = sources.elements(self.values, self.paths, self.name_of, epochs=o.epochs,
+                                    used=None if len(used) == len(self.items) else used)  # fmt: skip
         batches = BatchPipeline(batch_transforms, self._normalize(o.normalize, elements, items))
         split = partial(Loader, elements, items=items, batches=batches, seed=o.seed, device=o.device,
                         name_of=self.name_of)  # fmt: skip
         train = split(self.train.indices, train=True, weights=self._weights(o, elements[-1]), batch_size=o.batch_size,
                       shuffle=o.shuffle, drop_last=o.drop_last, per_epoch=o.per_epoch)  # fmt: skip
-        valid = split(self.valid.indices, batch_size=o.valid_batch_size or o.batch_size)
+        train.followed_by = valid = split(self.valid.indices, batch_size=o.valid_batch_size or o.batch_size)
         return DataLoaders(
             train, valid, self._input_info(elements, items, batches), self.targets[-1] if self.targets else None,
             self.n_inputs, datasets=self, sources=sources, options=o,

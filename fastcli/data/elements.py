@@ -6,6 +6,7 @@ with one draw for all parts of a sample, and stacks them, typed. Bad items (in `
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -36,8 +37,8 @@ class Element(ABC):
         """Items that cannot be opened, and why."""
         return {}
 
-    def fetch(self, items: Sequence[int]) -> Fetched:
-        """What must be read for these items."""
+    def fetch(self, items: Sequence[int], stop: threading.Event | None = None) -> Fetched:
+        """What must be read for these items; CancelledError is raised once `stop` is set."""
         return {}
 
     @abstractmethod
@@ -61,9 +62,9 @@ class Pixels(Element):
         """Items that cannot be opened, and why."""
         return self.store.bad
 
-    def fetch(self, items: Sequence[int]) -> Fetched:
+    def fetch(self, items: Sequence[int], stop: threading.Event | None = None) -> Fetched:
         """The kept pixels of these items, unless a gather does."""
-        return {} if self.ready else self.store.read(items)
+        return {} if self.ready else self.store.read(items, stop)
 
     def collate(self, fetched: Fetched, items: Sequence[int], view: View) -> Tensor:
         """The typed batch (n, channels, height, width); raises DataError naming two files whose sizes differ."""

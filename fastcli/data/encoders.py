@@ -6,7 +6,7 @@ Encoders of what lies on a picture (masks, points, boxes) are in `spatial_encode
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,8 @@ from fastcli.data.items import item_path
 from fastcli.data.values import listed, names_of, number_rows, numbers_of, refuse_unknown, vocabulary
 from fastcli.errors import ConfigError, DataError
 from fastcli.transforms.image import from_pillow, open_image
+from fastcli.transforms.reduced import Size, open_scaled
+from fastcli.transforms.transform import Scaling
 from fastcli.types import Category, Image, ImageBW, MultiCategory, Regression, TargetInfo, TVTensor, class_scores, typed
 
 NOT_AVAILABLE = "#na#"
@@ -42,6 +44,18 @@ class Encoder:
     def encode(self, value: Any) -> Any:
         """The element for `value`."""
         raise NotImplementedError
+
+    def encode_scaled(self, value: Any, scaling: Callable[[Size], Scaling | None]) -> tuple[Any, Size]:
+        """The element for a file, and its height and width there.
+
+        A picture may come in the size already that `scaling`, asked with these, makes of it.
+        """
+        element = self.encode(value)
+        return element, (element.shape[-2], element.shape[-1])
+
+    def signature(self) -> str | None:
+        """All that `encode` depends on besides the file; None where nobody has said it, and nothing is kept then."""
+        return None
 
     def decode(self, element: Any) -> Any:
         """The value that a person understands."""
@@ -77,6 +91,16 @@ class OpenImage(Encoder):
         if isinstance(value, Pillow.Image):
             return from_pillow(value, self.mode)
         return open_image(item_path(value), mode=self.mode)
+
+    def encode_scaled(self, value: Any, scaling: Callable[[Size], Scaling | None]) -> tuple[Any, Size]:
+        """The picture, reduced if it is a JPEG that becomes much smaller anyway, and what it measures in the file."""
+        if type(self).encode is not OpenImage.encode or isinstance(value, np.ndarray | Pillow.Image):
+            return super().encode_scaled(value, scaling)
+        return open_scaled(item_path(value), scaling, mode=self.mode)
+
+    def signature(self) -> str | None:
+        """The mode."""
+        return f"OpenImage({self.mode})" if type(self) is OpenImage else None
 
     def info(self, values: Sequence[Any]) -> TargetInfo:
         """Kind `image`: what is predicted has as many channels."""

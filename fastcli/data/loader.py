@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -56,6 +58,8 @@ class Loader(BatchPlan):
         self.items, self.batches, self.train = items, batches, train
         self.augment = train if augment is None else augment
         self.device, self.name_of = torch.device(device), name_of
+        self.followed_by: Loader | None = None
+        """Whose items are decoded when those of this loader are, before it is asked for them."""
 
     def __repr__(self) -> str:
         kind = "training" if self.train else "validation"
@@ -85,21 +89,30 @@ class Loader(BatchPlan):
                 yield batch, self.assemble(batch)
             return
         queue: deque[tuple[Batch, Future[list[Tensor]]]] = deque()
-        ahead = ThreadPoolExecutor(1, thread_name_prefix="assemble")
-        try:
+        with ExitStack() as meanwhile:
+            assembling, stop = ThreadPoolExecutor(1, thread_name_prefix="assemble"), threading.Event()
+            meanwhile.callback(assembling.shutdown, wait=False, cancel_futures=True)
+            meanwhile.callback(stop.set)
+            for store in self.stores:
+                meanwhile.enter_context(store.ahead(self._items_to_come(plan)))
             for batch in plan:
-                queue.append((batch, ahead.submit(self.assemble, batch)))
+                queue.append((batch, assembling.submit(self.assemble, batch, stop)))
                 if len(queue) > AHEAD:
                     done, future = queue.popleft()
                     yield done, future.result()
-            for done, future in queue:
+            while queue:
+                done, future = queue.popleft()
                 yield done, future.result()
-        finally:
-            ahead.shutdown(wait=False, cancel_futures=True)
 
-    def assemble(self, batch: Batch) -> list[Tensor]:
-        """The collated, typed elements of a batch, before the batch transforms."""
-        fetched = [element.fetch(batch.items) for element in self.elements]
+    def _items_to_come(self, plan: list[Batch]) -> Iterator[int]:
+        """The items of a plan in their order, then those of the loader that comes next."""
+        yield from (item for batch in plan for item in batch.items)
+        if self.followed_by is not None:
+            yield from (item for batch in self.followed_by.plan(0) for item in batch.items)
+
+    def assemble(self, batch: Batch, stop: threading.Event | None = None) -> list[Tensor]:
+        """The collated, typed elements of a batch, before the batch transforms; once `stop` is set, CancelledError."""
+        fetched = [element.fetch(batch.items, stop) for element in self.elements]
         random = generator(self.seed, batch.epoch, batch.index, 0) if self.augment else None
         rows = self.items.draw(len(batch.items), random) if random is not None else None
         bad = set().union(*(element.bad for element in self.elements))

@@ -58,6 +58,9 @@ class LoaderOptions:
     workers: int | None = None
     skip_bad: bool = False
     cache_folder: Path | None = None
+    """Where pixels are kept on disk, for later runs too."""
+    epochs: int | None = None
+    """Epochs to come, where known."""
 
 
 class DataLoaders:
@@ -172,7 +175,7 @@ class DataLoaders:
         values = [[getter(item) for item in items] if getter else items for getter in getters]
         paths = paths_of(items)
         names = [str(path) for path in paths]
-        elements = sources.elements(values, paths, names.__getitem__)
+        elements = sources.elements(values, paths, names.__getitem__, epochs=1)
         return Loader(
             elements, range(len(items)), items=self.valid.items, batches=self.valid.batches, device=self.device,
             batch_size=batch_size or self.valid.batch_size, seed=self.valid.seed, name_of=names.__getitem__,

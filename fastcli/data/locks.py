@@ -29,6 +29,11 @@ def file_lock(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def try_lock(descriptor: int) -> bool:
+    """Whether the lock of this open file was free and is held now, until the file is closed."""
+    return _try_lock(descriptor)
+
+
 if sys.platform == "win32":
     import msvcrt
 

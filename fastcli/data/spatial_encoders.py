@@ -56,6 +56,10 @@ class OpenMask(Encoder):
             )
         return typed(mask, Mask)
 
+    def signature(self) -> str | None:
+        """The number of classes."""
+        return f"OpenMask({len(self.classes)})" if type(self) is OpenMask else None
+
     def decode(self, element: Any) -> list[str]:
         """The names of the classes that occur."""
         return [self.classes[code] for code in element.unique().tolist()]

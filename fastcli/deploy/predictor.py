@@ -99,7 +99,7 @@ class Predictor:
             raise ConfigError("points and masks cannot be averaged over turned views", hint="predict without --tta")
         encoder = OpenImage("L" if self.config.data.input == "image_bw" else "RGB")
         store = Store(
-            lambda i: encoder.encode(Path(paths[i])), len(paths), prepare=self.items.prepare,
+            lambda i: encoder.encode_scaled(Path(paths[i]), self.items.scaling), len(paths), prepare=self.items.prepare,
             uniform=not self.items.random, tier="off" if views == 0 else "auto", skip_bad=True, workers=workers,
         )  # fmt: skip
         loader = Loader([store], range(len(paths)), items=self.items, batches=self.batches, batch_size=batch_size,
