@@ -246,6 +246,9 @@ def _require_two_classes(name: str, target: TargetInfo) -> None:
 
 
 def _balanced(target: TargetInfo) -> Tensor:
+    if target.kind == "mask":
+        raise ConfigError("class_weights: balanced counts labels, and those of a mask's pixels are not counted",
+                          hint="give one weight for each class", key="loss.class_weights")  # fmt: skip
     if len(target.counts) != target.n_out or 0 in target.counts:
         raise ConfigError(
             "class_weights: balanced needs training items of every class",
