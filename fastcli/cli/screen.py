@@ -23,6 +23,7 @@ class Reporter:
         from fastcli.callbacks.screen import Screen
 
         self.progress: list[Progress] = []
+        self._told: list[str] = []
         self.experiment, self.run, self.name, self.started = experiment, run, name, time.perf_counter()
         stream = sys.stderr if console.state.json else sys.stdout
         self.screen = Screen.for_stream(stream, plain=console.state.plain, quiet=console.state.quiet)
@@ -34,7 +35,7 @@ class Reporter:
 
         for screen in (self.screen, self.log):
             screen.line(resolved_line(**self._facts(), width=screen.width))
-        for line in self._remarks():
+        for line in (*self._remarks(), *self._notes()):
             self.screen.line(line)
             self.log.line(line)
 
@@ -58,11 +59,11 @@ class Reporter:
             progress.tell(self.experiment.learner)  # what was chosen after the last fit
         best, metrics = self.experiment.best or {}, self.experiment.learner.metrics
         name = metrics[0].name if metrics else self.experiment.monitor
-        skipped = self._skipped()
+        afterwards = [*self._skipped(), *self._notes()]
         last = best.get("epoch") == len(self.experiment.learner.history) - 1
         shown = name if last else f"best, epoch {best.get('epoch')}: {name}"
         for screen in (self.screen, self.log):
-            for line in skipped:
+            for line in afterwards:
                 screen.line(line)
             screen.line(pace_line(**self._pace(), width=screen.width))
             screen.line(final_line(
@@ -87,6 +88,13 @@ class Reporter:
             return []
         n = len(self.experiment.datasets.items)
         return [f"left out {len(bad):,} of {n:,} images that cannot be read:", *(f"  {bad[i]}" for i in sorted(bad))]
+
+    def _notes(self) -> list[str]:
+        """What the stores of pixels have to say and have not said yet."""
+        notes = [note for store in self.experiment.loaders.train.stores for note in store.notes]
+        fresh = [note for note in notes if note not in self._told]
+        self._told += fresh
+        return fresh
 
     def _facts(self) -> dict[str, Any]:
         from fastcli.models.create import describe

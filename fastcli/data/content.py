@@ -22,7 +22,7 @@ FIRST = 64 * 2**10
 
 
 def content_key(how: object, indices: Sequence[int], n: int, files: Sequence[Path], root: Path | None = None) -> str:
-    """64 hexadecimal digits of all that decides the pixels of the items `indices` out of `n`.
+    """32 hexadecimal digits of all that decides the pixels of the items `indices` out of `n`.
 
     That is `how` the files are opened and prepared (by its repr), their names below `root`, their sizes and times.
     """
@@ -33,7 +33,7 @@ def content_key(how: object, indices: Sequence[int], n: int, files: Sequence[Pat
         digest.update(f"\n{relative_name(file, root or Path())}\0{_about(file)}".encode(errors="surrogateescape"))
     for file in files[:: max(1, len(files) // LOOKED_INTO)]:
         digest.update(_beginning(file))
-    return digest.hexdigest()
+    return digest.hexdigest()[:32]
 
 
 def _about(file: Path) -> tuple[int, int]:

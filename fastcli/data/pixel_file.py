@@ -196,6 +196,7 @@ class KeptPixels(Shelf):
         super().__init__(n, uniform=uniform, name_of=name_of)
         self.path = path
         self._flat, self._rows = _opened(path, n)
+        self.taken = len(self._flat)
         there = np.flatnonzero(self._rows[:, 0] >= 0)
         shape = self._rows[there[0], 1:4].tolist()
         if uniform:

@@ -174,7 +174,7 @@ class Store:
                     index = next((i for i in waiting if self._state[i] == WANTED and i not in self._flying), None)
                 if index is None:
                     return
-                future = self._submit(index)
+                future = self._submit(index, stopped)
                 if not future.done():
                     future.add_done_callback(another)
                     return
@@ -197,7 +197,7 @@ class Store:
             if (view := self._known(index)) is not None:
                 views[index] = view
             elif index not in self.bad:
-                asked[index] = self._submit(index)
+                asked[index] = self._submit(index, stop)
         try:
             for index, future in asked.items():
                 if (view := self._result(index, future, stop)) is not None:
@@ -211,22 +211,24 @@ class Store:
         while stop is None or not stop.is_set():
             with contextlib.suppress(CancelledError):
                 return future.result()
-            future = self._submit(index)  # who asked for the same item had to stop
+            future = self._submit(index, stop)  # who asked for the same item had to stop
         raise CancelledError
 
-    def _submit(self, index: int) -> Future[Tensor | None]:
+    def _submit(self, index: int, stop: threading.Event | None) -> Future[Tensor | None]:
         """The pixels of an item to come; whoever asks for the same item gets the same."""
         with self._lock:
             if (flying := self._flying.get(index)) is not None:
                 return flying
-            future = self._flying[index] = self._pool.submit(self._decode, index)
+            future = self._flying[index] = self._pool.submit(self._decode, index, stop)
         future.add_done_callback(lambda _: self._flying.pop(index, None))
         return future
 
     def _known(self, index: int) -> Tensor | None:
         return self._shelf.get(index) if self._shelf is not None else None
 
-    def _decode(self, index: int) -> Tensor | None:
+    def _decode(self, index: int, stop: threading.Event | None) -> Tensor | None:
+        if stop is not None and stop.is_set():
+            raise CancelledError
         if (known := self._known(index)) is not None or index in self.bad:
             return known
         pixels = self._opened(index)

@@ -103,7 +103,7 @@ class Tiers:
             self.notes.append(f"{error}: it is made anew")
             return None
         if kept is not None:
-            self.notes.append(f"decoded by an earlier run: {kept.path}")
+            self.notes.append(f"pixels decoded by an earlier run: {kept.path} ({size_of(kept.taken)})")
         return kept
 
     def _no_file(self, error: OSError) -> str:

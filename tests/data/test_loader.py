@@ -1,7 +1,10 @@
+import gc
+import threading
+
 import pytest
 import torch
 
-from fastcli.data.loader import Loader
+from fastcli.data.loader import AHEAD, Loader
 from fastcli.data.plan import Batch
 from fastcli.data.store import Store
 from fastcli.errors import DataError
@@ -11,11 +14,11 @@ from fastcli.transforms.transform import ItemTransform
 from fastcli.types import Category, Image, Mask, typed
 
 
-def make(n=10, *, batch_size=4, train=True, load=None, skip_bad=False, item_transforms=(), **kwargs):
+def make(n=10, *, batch_size=4, train=True, load=None, skip_bad=False, item_transforms=(), tier="auto", workers=None,
+         **kwargs):  # fmt: skip
     items = ItemPipeline(item_transforms)
-    store = Store(
-        load or (lambda i: torch.full((3, 4, 4), i, dtype=torch.uint8)), n, uniform=not items.random, skip_bad=skip_bad
-    )
+    store = Store(load or (lambda i: torch.full((3, 4, 4), i, dtype=torch.uint8)), n, uniform=not items.random,
+                  skip_bad=skip_bad, tier=tier, workers=workers)  # fmt: skip
     labels = typed(torch.arange(n) * 10, Category)
     return Loader([store, labels], range(n), items=items, batches=BatchPipeline((), None), batch_size=batch_size,
                   train=train, **kwargs)  # fmt: skip
@@ -83,10 +86,85 @@ def test_pictures_of_several_sizes_are_cut_anew_each_epoch():
     assert not torch.equal(first, torch.cat([x for x, _ in loader]))
 
 
+def threads():
+    return {thread for thread in threading.enumerate() if thread.name.startswith(("assemble", "decode"))}
+
+
+def none_left(before):
+    """Whether the threads that came since end by themselves; those that decode do so when their store is collected."""
+    for _ in range(100):
+        if threads() <= before:
+            return True
+        gc.collect()  # an error and the frames in its traceback hold each other
+        for thread in threads() - before:
+            thread.join(timeout=0.05)
+    return False
+
+
 def test_leaving_an_epoch_early_leaves_no_thread_waiting():
+    before = threads()
     loader = make(100, batch_size=2)
     next(iter(loader))
     assert len(labels_of(loader)) == 50
+    batches = iter(loader)
+    next(batches)
+    del loader, batches
+    assert none_left(before)
+
+
+def test_an_error_leaves_no_thread():
+    def load(i):
+        if i == 60:
+            raise DataError("60.png is truncated")
+        return torch.full((3, 4, 4), i, dtype=torch.uint8)
+
+    before = threads()
+    with pytest.raises(DataError, match="60.png"):
+        labels_of(make(100, load=load, shuffle=False))
+    assert none_left(before)
+    with pytest.raises(RuntimeError, match="Expected size"):
+        [x @ torch.ones(3, 3) for x, _ in make(100)]
+    assert none_left(before)
+
+
+def test_who_leaves_waits_for_no_picture():
+    """Nothing but the pictures that are being decoded at that moment is decoded after an epoch is left."""
+    calls, go = [], threading.Event()
+
+    def load(i):
+        calls.append(i)
+        if i >= 4:
+            go.wait(timeout=5)
+        return torch.full((3, 4, 4), i, dtype=torch.uint8)
+
+    before = threads()
+    loader = make(100, load=load, shuffle=False, tier="off", workers=2)
+    batches = iter(loader)
+    next(batches)
+    batches.close()
+    go.set()
+    del loader, batches
+    assert none_left(before)
+    assert len(calls) <= 4 + 2
+
+
+def test_no_more_batches_are_held_than_are_needed(monkeypatch):
+    loader = make(80, batch_size=2, tier="off", workers=2)
+    assembled, assemble = [], loader.assemble
+    monkeypatch.setattr(loader, "assemble", lambda *args: assembled.append(1) or assemble(*args))
+    for taken, _ in enumerate(loader, 1):
+        assert len(assembled) <= taken + AHEAD
+
+
+def test_the_next_loaders_pictures_are_decoded_while_this_one_is_used():
+    loader = make(40, batch_size=4, tier="ram")
+    loader.indices, valid = torch.arange(8), make(40, train=False)
+    valid.elements, valid.indices = loader.elements, torch.arange(8, 40)
+    loader.followed_by = valid
+    for _ in loader:
+        while not loader.stores[0].complete:
+            pass
+    assert valid.elements[0].ready
 
 
 def test_names_of_a_batch():

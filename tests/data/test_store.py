@@ -286,7 +286,7 @@ def test_kept_pixels_are_not_decoded_again(tmp_path):
     assert again.reused
     assert again.gather(range(40))[:, 0, 0, 0].tolist() == list(range(40))
     assert calls == []
-    assert again.notes == [f"decoded by an earlier run: {tmp_path / 'a.pixels'}"]
+    assert again.notes == [f"pixels decoded by an earlier run: {tmp_path / 'a.pixels'} (0 MiB)"]
     assert not make("b")[0].reused
     again.take([0])[0].zero_()  # by mistake
     assert int(make()[0].take([39])[0].amax()) == 39
