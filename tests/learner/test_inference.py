@@ -247,8 +247,8 @@ def test_tta_is_fastais_formula_on_scores(folder):
 def test_tta_decodes_every_picture_once(folder, monkeypatch):
     """fastai opens and decodes every picture n + 1 times."""
     decoded = []
-    decode = Store._decode
-    monkeypatch.setattr(Store, "_decode", lambda self, i: decoded.append(i) or decode(self, i))
+    decode = Store._opened
+    monkeypatch.setattr(Store, "_opened", lambda self, i: decoded.append(i) or decode(self, i))
     learner = make(loaders_of(folder, items=RandomResizedCrop(8), cache="ram"))
     tta(learner, n=4)
     assert len(decoded) == len(set(decoded))
