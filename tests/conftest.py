@@ -1,6 +1,11 @@
 """What all tests share: patience, and small data sets that are drawn here."""
 
+import os
 from pathlib import Path
+
+# Processes that run tests side by side share the cores; torch reads this when it is imported, here and in subprocesses.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
