@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import Tensor, nn
 
 from fastcli.events import Callback
 from fastcli.registry import callbacks
@@ -20,6 +23,33 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=DTYPES.get(precision), enabled=precision in DTYPES)
 
 
+@contextlib.contextmanager
+def single_pixels_in_fp32(model: nn.Module) -> Iterator[None]:
+    """Context in which strided convolutions of `model` leave autocast where they meet a map of one pixel.
+
+    On a CPU the gradient that oneDNN's bf16 kernel gives such a weight holds memory that nobody wrote (torch 2.14).
+    """
+    left: list[torch.autocast] = []
+
+    def enter(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        if args[0].shape[-2:] != (1, 1):
+            return None
+        left.append(autocast(args[0].device, "fp32"))
+        left[-1].__enter__()  # type: ignore[no-untyped-call]
+        return (args[0].float(),)
+
+    def leave(module: nn.Module, args: Any, output: Any) -> None:
+        if left:
+            left.pop().__exit__(None, None, None)
+
+    with contextlib.ExitStack() as hooks:
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d) and max(module.stride) > 1 and max(module.kernel_size) > 1:
+                hooks.callback(module.register_forward_pre_hook(enter).remove)
+                hooks.callback(module.register_forward_hook(leave, always_call=True).remove)
+        yield
+
+
 class MixedPrecision(Callback):
     """Runs the model under autocast in `bf16` or `fp16`; the latter with a gradient scaler. Weights stay fp32.
 
@@ -33,9 +63,12 @@ class MixedPrecision(Callback):
         self.scaler: torch.amp.GradScaler | None = None
         self._unscaled = False
         self._resumed: dict[str, Any] | None = None
+        self._careful = contextlib.ExitStack()
 
     def before_fit(self, learner: Learner) -> None:
         learner.forward_context = autocast(learner.device, self.precision)
+        if learner.device.type == "cpu":
+            self._careful.enter_context(single_pixels_in_fp32(learner.model))
         if self.precision == "fp16":
             self.scaler, self._unscaled = torch.amp.GradScaler(learner.device.type), False
             if self._resumed is not None:
@@ -72,6 +105,7 @@ class MixedPrecision(Callback):
 
     def cleanup_fit(self, learner: Learner) -> None:
         vars(learner).pop("optimizer_step", None)
+        self._careful.close()
 
     def state_dict(self) -> dict[str, Any]:
         """The gradient scaler's numbers."""

@@ -19,7 +19,7 @@ data:
   batch_size: 4
 model: {name: test_resnet, pretrained: false}
 train: {recipe: fine_tune, epochs: 2, freeze_epochs: 1, lr: 0.01}
-runtime: {precision: fp32, channels_last: false}
+runtime: {precision: bf16, channels_last: false}
 callbacks:
   - mixup
   - {name: label_smoothing, amount: 0.05}
