@@ -18,6 +18,9 @@ from fastcli.callbacks.precision import autocast
 from fastcli.callbacks.stop import StopOnSignal
 from fastcli.config.dump import dump
 from fastcli.config.models import Config
+from fastcli.config.paths import as_written
+from fastcli.config.plugins import imported
+from fastcli.config.trust import remember
 from fastcli.data.datablock import Datasets
 from fastcli.data.loaders import DataLoaders
 from fastcli.data.seeding import own_random_state
@@ -146,7 +149,9 @@ class Experiment:
         ]
 
     def _write_start(self, run: Run) -> None:
-        run.write_environment(str(self.learner.device))
+        plugins = imported(self.config.plugins)
+        remember(plugins)  # so that `predict` need not ask about them
+        run.write_environment(str(self.learner.device), plugins)
         plot_batch(run, self.loaders)
         if self.loaders.target.classes:
             run.write_classes(self.loaders.target.classes)
@@ -201,7 +206,7 @@ class Experiment:
         return model_card(
             name=self.config.experiment.name or run.name,
             model=self.config.network,
-            data={"source": self.config.data.source, "training images": train, "validation images": valid},
+            data={"source": as_written(self.config.data.source), "training images": train, "validation images": valid},
             figures=figures,
             config=dump(self.config),
             environment=run.read_environment(),

@@ -34,7 +34,7 @@ app.command(epilog=EXAMPLE)(bench)
 app.command()(predict)
 app.add_typer(config.app, name="config")
 
-GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--json", "--plain", "--version")
+GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--json", "--plain", "--trust-plugins", "--version")
 INTERRUPTED = 130
 
 
@@ -63,6 +63,10 @@ def global_options(
         bool, typer.Option("--json", callback=_sets("json"), help="One JSON document, or JSON lines, on stdout.")
     ] = False,
     plain: Annotated[bool, typer.Option("--plain", callback=_sets("plain"), help="No bars, no colours.")] = False,
+    trust_plugins: Annotated[
+        bool,
+        typer.Option("--trust-plugins", callback=_sets("trust_plugins"), help="Import also plugins that a run names."),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,

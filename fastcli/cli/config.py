@@ -30,7 +30,7 @@ def show(
     from fastcli.config.dump import dump
     from fastcli.config.load import load
 
-    loaded = load(config, overrides or ())
+    loaded = load(config, overrides or (), trust=console.trust())
     notes = {key: str(place) for key, place in loaded.origin.items()} if origin else None
     if console.state.json:
         console.document(_with_origin(loaded) if origin else loaded.with_defaults().model_dump())
@@ -43,7 +43,7 @@ def validate(config: ConfigFile, overrides: Overrides = None) -> None:
     """Check a configuration; all mistakes are shown at once, and nothing is run."""
     from fastcli.config.load import load
 
-    loaded = load(config, overrides or ())
+    loaded = load(config, overrides or (), trust=console.trust())
     if console.state.json:
         console.document(_facts(loaded))
     else:

@@ -17,6 +17,8 @@ from fastcli.errors import FastcliError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fastcli.config.trust import Trust
+
 CLOSED_PIPE = 141
 """Exit code when the reader of our output went away, as of a program that SIGPIPE ended."""
 
@@ -29,6 +31,7 @@ class State:
     verbose: bool = False
     json: bool = False
     plain: bool = False
+    trust_plugins: bool = False
 
 
 state = State()
@@ -43,6 +46,13 @@ def say(text: str) -> None:
     """Words for a person, on stderr; nothing when quiet."""
     if not state.quiet:
         _write(sys.stderr, text)
+
+
+def trust() -> Trust:
+    """What `--trust-plugins` allows, told on stderr."""
+    from fastcli.config.trust import Trust
+
+    return Trust(state.trust_plugins, say)
 
 
 def data(text: str) -> None:

@@ -49,7 +49,7 @@ def predict(
         console.say(f"using {run.shown}")
     from fastcli.deploy.predictor import Predictor
 
-    predictor = Predictor(run, device=device)
+    predictor = Predictor(run, device=device, trust=console.trust())
     if predictor.warning:
         console.say(f"warning: {predictor.warning}")
     predictions = predictor.predict(paths, batch_size=batch_size, views=tta, threshold=threshold)

@@ -33,7 +33,8 @@ def load_with(config: str | Path, overrides: Sequence[str], values: Mapping[str,
     """The configuration with overrides and the command's own options, of which None is not given."""
     from fastcli.config.load import load
 
-    return load(config, overrides, set_values={key: value for key, value in values.items() if value is not None})
+    given = {key: value for key, value in values.items() if value is not None}
+    return load(config, overrides, set_values=given, trust=console.trust())
 
 
 def build_or_explain(loaded: LoadedConfig, *, max_batches: int | None = None) -> Experiment:

@@ -10,6 +10,7 @@ import yaml
 
 from fastcli.config.marks import Key
 from fastcli.config.models import Config
+from fastcli.config.paths import as_written
 from fastcli.config.problems import Problems
 from fastcli.config.yaml_reader import CORE_SCHEMA, parse
 
@@ -37,8 +38,17 @@ for _tag, _pattern, _first in CORE_SCHEMA:
 
 def dump(config: Config, notes: Mapping[Key, str] | None = None) -> str:
     """YAML that `load` reads to an equal configuration; `notes` by key become comments behind the values."""
-    text = to_yaml(config.model_dump(mode="python"))
+    text = to_yaml(_without_secrets(config.model_dump(mode="python")))
     return text if notes is None else _annotate(text, notes)
+
+
+def _without_secrets(value: Any) -> Any:
+    """The values as they may be kept: secrets out of the environment stay there."""
+    if isinstance(value, dict):
+        return {key: _without_secrets(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(item) for item in value]
+    return as_written(value) if isinstance(value, str) else value
 
 
 def to_yaml(data: Any) -> str:

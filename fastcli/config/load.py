@@ -16,6 +16,7 @@ from fastcli.config.paths import resolve
 from fastcli.config.plugins import load_plugins
 from fastcli.config.problems import InvalidConfigError, Problems
 from fastcli.config.shapes import Shapes
+from fastcli.config.trust import Trust
 from fastcli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -86,10 +87,12 @@ def load(
     *,
     set_values: Mapping[str, Any] | None = None,
     check_files: bool = True,
+    trust: Trust | None = None,
 ) -> LoadedConfig:
     """The configuration in a YAML file, with `KEY=VALUE` overrides and then `set_values` (by dotted key) laid over it.
 
     `check_files=False` allows for data and plugins that are gone, as where a finished run is only asked to predict.
+    `trust` decides on plugins that a run names; without it, those alone are imported that were trained with here.
     Raises InvalidConfigError with all mistakes at once. Imports neither torch nor, where the file is wrong, pydantic.
     """
     file = os.fspath(path)
@@ -100,7 +103,7 @@ def load(
     files = tuple(problems.sources)
     apply_overrides(root, overrides, set_values or {}, shapes, problems)
     spell_out(root, shapes.schema, shapes)
-    all_plugins = load_plugins(root, shapes, problems, must_exist=check_files)
+    all_plugins = load_plugins(root, shapes, problems, must_exist=check_files, trust=trust)
     checker = Checker(shapes, root, problems, trust_names=not all_plugins)
     checker.check()
     for key, (node, form) in checker.paths.items():

@@ -16,6 +16,10 @@ from fastcli.errors import did_you_mean
 ENV = re.compile(r"\$\{env:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:,(?P<default>[^}]*))?\}")
 ENV_START = "${env:"
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+SECRET = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+"""Names of variables whose values are not written down."""
+WRITTEN: dict[str, str] = {}
+"""Values with a secret put in, and how they are written without."""
 PATH_FORMATS = ("path", "file-path", "directory-path", "output-path", "source")
 """The formats of the schema that make a text a path; `source` may also be a URL or a known data set."""
 
@@ -34,9 +38,15 @@ def expand(node: Node, key: str, problems: Problems) -> str | None:
     return None if missing else rest
 
 
+def as_written(value: str) -> str:
+    """The value as it may be kept in a file: where it holds a secret, with the `${env:NAME}` that it was read from."""
+    return WRITTEN.get(value, value)
+
+
 def resolve(node: Node, key: str, form: str, problems: Problems, *, must_exist: bool = True) -> None:
     """Put the real path into the node; with `must_exist` only after a look whether there is what its format says."""
-    given = expand(node, key, problems)
+    text: str = node.value
+    given = expand(node, key, problems if must_exist else Problems())
     if given is None:
         return
     path = _absolute(given, node)
@@ -49,6 +59,8 @@ def resolve(node: Node, key: str, form: str, problems: Problems, *, must_exist: 
         problems.add(node.place, f"{key}: {message}", hint, key)
     else:
         node.value = path
+    if any(SECRET.search(found["name"]) for found in ENV.finditer(text)):
+        WRITTEN[node.value] = text if node.value == given else _absolute(text, node)
 
 
 def _is_remote(given: str, path: str) -> bool:

@@ -2,46 +2,64 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING
 
 from fastcli.config.marks import Node
 from fastcli.config.paths import resolve
 from fastcli.config.problems import Problems
 from fastcli.config.shapes import Shapes
+from fastcli.config.trust import Trust, digest_of
 from fastcli.registry import REGISTRIES, AlreadyRegisteredError
 
 if TYPE_CHECKING:
     from fastcli.registry import Registry
 
 
-IMPORTED: set[str] = set()
-"""Files of the plugins that were imported."""
+IMPORTED: dict[str, str] = {}
+"""The plugins that were imported: file and SHA-256 of what was run."""
 
 
-def load_plugins(root: Node, shapes: Shapes, problems: Problems, *, must_exist: bool = True) -> bool:
-    """Import the files in `plugins` and add what they registered to the shapes; whether all could be imported."""
+def load_plugins(
+    root: Node, shapes: Shapes, problems: Problems, *, must_exist: bool = True, trust: Trust | None = None
+) -> bool:
+    """Import the files in `plugins` and add what they registered to the shapes; whether all could be imported.
+
+    One that is named by a run is imported where `trust` allows it.
+    """
     plugins = root.value.get("plugins")
     good = True
     for index, node in plugins.children() if plugins is not None and isinstance(plugins.value, list) else ():
         if isinstance(node.value, str):
-            good = _load(node, f"plugins.{index}", shapes, problems, must_exist) and good
+            good = _load(node, f"plugins.{index}", shapes, problems, must_exist, trust or Trust()) and good
     add_registered(shapes)
     return good
 
 
-def _load(node: Node, key: str, shapes: Shapes, problems: Problems, must_exist: bool) -> bool:
+def imported(paths: Sequence[str]) -> dict[str, str]:
+    """The SHA-256 of those of these plugins that were imported, by path."""
+    return {path: IMPORTED[path] for path in paths if path in IMPORTED}
+
+
+def _load(node: Node, key: str, shapes: Shapes, problems: Problems, must_exist: bool, trust: Trust) -> bool:
     given = node.value
     resolve(node, key, "file-path", problems, must_exist=must_exist)
     path = Path(node.value)
     if not path.is_absolute() or not path.is_file():  # resolve has said so, where it matters
         return False
     try:
-        module = import_file(path)
+        source = path.read_bytes()
+        refusal = trust.refusal(path, digest_of(source), node.place.file)
+        if refusal is not None and not _is_imported(path):
+            problems.add(node.place, *refusal, key)
+            return False
+        module = import_file(path, source)
     except AlreadyRegisteredError as error:
         _add_clash(error.component, given, node, key, problems)
         return False
@@ -60,30 +78,46 @@ def _add_clash(component: str, given: str, node: Node, key: str, problems: Probl
     problems.add(node.place, f"plugin {given} registers {component}, which fastcli has", "choose another name", key)
 
 
-def import_file(path: Path) -> ModuleType:
-    """The module in the file `path`, under its own name; imported once.
+class _ReadSource(importlib.machinery.SourceFileLoader):
+    """Runs the bytes that were read: nothing in `__pycache__` takes their place, and nothing is written there."""
+
+    source = b""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.source, self.path)
+
+
+def import_file(path: Path, source: bytes | None = None) -> ModuleType:
+    """The module in the file `path`, whose content is `source`, under its own name; imported once.
 
     Raises what the file raises, and ImportError where another module has this name.
     """
     name = path.stem
+    if _is_imported(path):
+        return sys.modules[name]
+    if path.suffix != ".py":
+        raise ImportError("not a Python file; its name must end in .py")
     there = sys.modules.get(name)
-    if there is not None and getattr(there, "__file__", None) == str(path):
-        return there
     found = importlib.util.find_spec(name) if there is None else None
     if there is not None or (found is not None and not _is_file(found.origin, path)):
         raise ImportError(f"another module is called {name!r}; rename the file")
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError("not a Python file; its name must end in .py")
+    loader = _ReadSource(name, str(path))
+    loader.source = path.read_bytes() if source is None else source
+    spec = importlib.util.spec_from_loader(name, loader)
+    assert spec is not None  # the loader says all that is asked
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    IMPORTED.add(str(path))
+    IMPORTED[str(path)] = digest_of(loader.source)
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
     return module
+
+
+def _is_imported(path: Path) -> bool:
+    return getattr(sys.modules.get(path.stem), "__file__", None) == str(path)
 
 
 def _is_file(origin: str | None, path: Path) -> bool:

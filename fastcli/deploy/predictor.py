@@ -16,6 +16,7 @@ from fastcli.callbacks.precision import autocast
 from fastcli.components import batch_pipeline, item_pipeline, load_components
 from fastcli.config.load import load
 from fastcli.config.models import Config
+from fastcli.config.trust import Trust
 from fastcli.data.encoders import Encoder, OpenImage
 from fastcli.data.loader import Loader
 from fastcli.data.plan import Batch
@@ -45,12 +46,12 @@ class Prediction:
 
 
 class Predictor:
-    """The best model of a run, ready to be asked about files."""
+    """The best model of a run, ready to be asked about files; `trust` decides whether its plugins are imported."""
 
-    def __init__(self, run: Run, *, device: str | None = None) -> None:
+    def __init__(self, run: Run, *, device: str | None = None, trust: Trust | None = None) -> None:
         load_components()
         self.run = run
-        self.config: Config = load(run.config, check_files=False).config
+        self.config: Config = load(run.config, check_files=False, trust=trust).config
         self.encoder: Encoder = self._encoder()
         self.classes: list[str] = list(getattr(self.encoder, "classes", ()))
         loaded = Checkpoints(run.checkpoints).load("best")

@@ -126,9 +126,9 @@ class Run:
         """Keep every value anew, after some were chosen while the training ran."""
         self._write("config.resolved.yaml", resolved)
 
-    def write_environment(self, device: str | None = None) -> None:
-        """Keep what this process runs on; `device` is a torch device such as `cuda:0`."""
-        self._write_json("environment.json", environment(device))
+    def write_environment(self, device: str | None = None, plugins: Mapping[str, str] | None = None) -> None:
+        """Keep what this process runs on: `device` a torch device such as `cuda:0`, `plugins` files and SHA-256."""
+        self._write_json("environment.json", environment(device, plugins))
 
     def read_environment(self) -> dict[str, Any]:
         """What `write_environment` kept; empty where nothing was."""

@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ SECRET = re.compile(
 LOGIN = re.compile(r"(://)[^/\s@]+@")
 
 
-def environment(device: str | None = None) -> dict[str, Any]:
-    """What this process runs on, as JSON values; `device` is a torch device such as `cuda:0`."""
+def environment(device: str | None = None, plugins: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What this process runs on, as JSON values: `device` a torch device, `plugins` files and their SHA-256."""
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -31,6 +31,7 @@ def environment(device: str | None = None) -> dict[str, Any]:
         "device": device,
         "device_name": device_name(device) if device else None,
         "git": git_state(Path.cwd()),
+        "plugins": dict(plugins or {}),
         "command": without_secrets(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
     }
 
@@ -78,7 +79,9 @@ def git_state(directory: Path) -> dict[str, Any] | None:
     commit = _output(["git", "rev-parse", "HEAD"], directory)
     if not commit:
         return None
-    changes = _output(["git", "status", "--porcelain", "--untracked-files=no"], directory)
+    # core.fsmonitor is a program that the .git of somebody else may name
+    calm = ["git", "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no"]
+    changes = _output(calm, directory)
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
