@@ -44,7 +44,7 @@ def single_pixels_in_fp32(model: nn.Module) -> Iterator[None]:
 
     with contextlib.ExitStack() as hooks:
         for module in model.modules():
-            if isinstance(module, nn.Conv2d) and max(module.stride) > 1 and max(module.kernel_size) > 1:
+            if type(module) is nn.Conv2d and max(module.stride) > 1 and max(module.kernel_size) > 1:
                 hooks.callback(module.register_forward_pre_hook(enter).remove)
                 hooks.callback(module.register_forward_hook(leave, always_call=True).remove)
         yield

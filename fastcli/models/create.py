@@ -21,6 +21,7 @@ from fastcli.models.head import mlp_head
 from fastcli.models.hooks import evaluating
 from fastcli.models.layers import AdaptiveConcatPool2d, SigmoidRange, train_depthwise_fast
 from fastcli.models.pretrained import load_pretrained
+from fastcli.models.single_pixel import noting_single_pixels, train_single_pixels_fast
 from fastcli.models.unet import UNet
 from fastcli.registry import models
 from fastcli.types import InputInfo
@@ -72,7 +73,9 @@ def timm_model(
     body = timm_body(architecture, inputs, n_out, drop_path)
     report = load_pretrained(body, pretrained) if pretrained else None
     classifier, last = _take_classifier(body, architecture)
-    _feature_shapes(body, inputs, architecture)
+    with noting_single_pixels(body) as met:
+        _feature_shapes(body, inputs, architecture)
+    train_single_pixels_fast(body, met)
     train_depthwise_fast(body)
     squeeze = [] if output_range is None else [SigmoidRange(*output_range)]
     new_head = nn.Sequential(nn.Dropout(dropout), last, *squeeze)
@@ -94,7 +97,9 @@ def vision_model(
     inputs = inputs or InputInfo(3, (224, 224))
     body = timm_body(architecture, inputs, drop_path=drop_path)
     report = load_pretrained(body, pretrained) if pretrained else None
-    n_maps, n_features = _feature_shapes(body, inputs, architecture)
+    with noting_single_pixels(body) as met:
+        n_maps, n_features = _feature_shapes(body, inputs, architecture)
+    train_single_pixels_fast(body, met)
     train_depthwise_fast(body)
     pool: nn.Module | None = None
     if n_maps is not None and (custom_head is not None or concat_pool):
