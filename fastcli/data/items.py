@@ -43,6 +43,8 @@ def item_path(item: Any) -> Path:
     >>> item_path(Path("cat/1.jpg")) == item_path(Row({"label": "cat"}, Path("cat/1.jpg")))
     True
     """
+    if isinstance(item, Path):  # as it is: making a Path of a Path costs more than all else that is done to an item
+        return item
     if isinstance(item, Row):
         return item.path
     if isinstance(item, (str, os.PathLike)):
