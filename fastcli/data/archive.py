@@ -112,6 +112,7 @@ def _refuse_text(archive: Path, start: bytes) -> None:
 def _unpack_zip(folder: SafeFolder, tell: Callable[[int], None]) -> None:
     done = 0
     with zipfile.ZipFile(folder.archive) as packed:
+        folder.expect(sum(member.file_size for member in packed.infolist()))
         for member in packed.infolist():
             name = member.orig_filename  # `filename` ends at a NUL
             _check_zip_member(folder.archive, member, name)

@@ -70,6 +70,8 @@ def untar_data(source: str | Path, *, force: bool = False, progress: Progress | 
     if archive_stem(path.name) is None:
         kinds = ", ".join((*ARCHIVE_SUFFIXES, *CSV_SUFFIXES))
         raise DataError(f"{path} is neither a folder nor one of {kinds}")
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise DataError(f"{path} is a pipe or a device, not an archive")
     return _local_data(path, force, progress)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from fastcli.errors import DataError
 
 CHUNK = 1 << 20
 MAX_DEPTH = 64
+MAX_NAME = 255
+"""Bytes in the name of one file or folder, as most file systems have it."""
+CONTROL = re.compile(r"[\x01-\x1f\x7f-\x9f]")
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -63,9 +67,13 @@ def safe_parts(name: str, *, windows: bool = os.name == "nt") -> tuple[str, ...]
     if len(parts) > MAX_DEPTH:
         raise ValueError(f"is more than {MAX_DEPTH} folders deep")
     try:
-        name.encode()
+        longest = max((len(part.encode()) for part in parts), default=0)
     except UnicodeEncodeError:
         raise ValueError("has a name that is not UTF-8") from None
+    if longest > MAX_NAME:
+        raise ValueError(f"has a name of {longest:,} bytes, and {MAX_NAME} are allowed")
+    if CONTROL.search(name):
+        raise ValueError("has a control character in its name")
     if windows and any(":" in part or part[-1] in ". " or WINDOWS_DEVICE.fullmatch(part) for part in parts):
         raise ValueError("has a name that Windows gives another meaning")
     return parts
@@ -85,6 +93,7 @@ class SafeFolder:
         self._packed = archive.stat().st_size
         self._members = 0
         self._root = os.path.realpath(root)
+        self._room = shutil.disk_usage(self._root).free
         self._folders = {"": self._root}
         self._taken: dict[str, str] = {}
 
@@ -108,11 +117,21 @@ class SafeFolder:
             os.close(descriptor)
         self.files += 1
 
+    def expect(self, n_bytes: int, name: str = "") -> None:
+        """Refuse an archive that says itself that it will not fit on the disk; `name` is the member too many."""
+        if n_bytes > self._room:
+            with_it = f"with {name!r} it" if name else "it"
+            raise DataError(
+                f"{self.archive}: {with_it} takes {n_bytes:,} bytes unpacked, and {self._room:,} are free",
+                hint="free some space, or set FASTCLI_HOME to a folder on a larger disk",
+            )
+
     def spend(self, n_bytes: int, name: str = "header") -> None:
         """Count unpacked bytes against the limits."""
         self.bytes += n_bytes
         if self.bytes > self.limits.total_bytes:
             raise refusal(self.archive, name, f"exceeds the limit of {self.limits.total_bytes:,} bytes in all")
+        self.expect(self.bytes, name)
         if self.bytes > max(self.limits.ratio_from, self.limits.ratio * self._packed):
             raise refusal(self.archive, name, f"unpacks to over {self.limits.ratio:g} times the archive's size: a bomb")
 

@@ -45,6 +45,7 @@ def _add(member: tarfile.TarInfo, folder: SafeFolder, headers: _Headers) -> None
     if member.isdir():
         folder.add_folder(member.name)
     elif member.isreg() and not member.issparse():
+        folder.expect(folder.bytes + member.size, member.name)
         folder.add_file(member.name, member.size, headers.read_data)
         headers.read(-member.size % BLOCK)
     else:

@@ -195,7 +195,7 @@ CLOSED = {
     "checkpoint": CheckpointSection,
     "runtime": RuntimeSection,
 }
-COMPONENTS = {"items", "label", "split", "item_transforms", "batch_transforms"}
+COMPONENTS = {"items", "target", "label", "split", "item_transforms", "batch_transforms"}
 
 
 def section(model):
