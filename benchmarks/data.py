@@ -84,7 +84,7 @@ def epochs(files, tier, items, folder, later=3):
     first = seconds(epoch)
     rest = [seconds(epoch) for _ in range(later)]
     store = loader.stores[0]
-    store._pool.shutdown()
+    store.close()
     assert store.reused == (tier == "reused")
     return first, statistics.median(rest)
 

@@ -8,10 +8,11 @@ anew each time. Pictures of one size lie in one array and a batch is a single ga
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fastcli.data.decoders import Decoders, sensible_threads
 from fastcli.data.pixel_file import KeptPixels, PixelFile
-from fastcli.data.shelf import sizes_differ
+from fastcli.data.shelf import Shelf, sizes_differ
 from fastcli.data.tiers import Tier, Tiers
 from fastcli.errors import DataError
 from fastcli.run.environment import usable_cores
@@ -67,7 +69,6 @@ class Store:
     ) -> None:
         self.load, self.prepare, self.n, self.uniform, self.element = load, prepare, n, uniform, element
         self.device, self.skip_bad, self.name_of = torch.device(device), skip_bad, name_of
-        self.workers = usable_cores() if workers is None else max(1, workers)
         self.bad: dict[int, str] = {}
         self._sizes: NDArray[np.int64] = np.full((n, 2), -1, np.int64)
         self._state = np.full(n, WANTED if used is None else UNUSED, np.uint8)
@@ -75,38 +76,45 @@ class Store:
             self._state[list(used)] = WANTED
         self._missing = int((self._state == WANTED).sum())
         self._some = self._missing < n
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="decode")
-        self._flying: dict[int, Future[Tensor | None]] = {}
         self._full = False
+        self._lock = threading.Lock()
         tiers = Tiers(n, uniform=uniform, name_of=name_of, device=device, folder=cache_folder, key=key, epochs=epochs)
         self.notes = tiers.notes
         """What a careful reader would want to know of where the pixels are."""
-        sample: list[tuple[int, Tensor]] = []
-        measure = lambda: self._measure(sample)  # noqa: E731 - one or none of the choices measures
+        self._shelf: Shelf | None = None
+        sample: dict[int, Tensor] = {}
+        measure = partial(self._measure, sample, workers or usable_cores())
         self.tier, self._shelf = tiers.automatic(measure) if tier == "auto" else tiers.named(tier, measure)
-        self._begin(sample)
+        self._begin(sample, workers)
 
     def __repr__(self) -> str:
         return f"Store({self.n} items, {'one size' if self.uniform else 'several sizes'}, tier={self.tier!r})"
 
-    def _measure(self, sample: list[tuple[int, Tensor]]) -> int:
+    def _measure(self, sample: dict[int, Tensor], threads: int) -> int:
         """Bytes that all items will take, by the mean of a few, which are left in `sample`."""
         used = np.flatnonzero(self._state == WANTED)
         indices = used[:: max(1, len(used) // SAMPLE)].tolist()
-        decoded = zip(indices, self._pool.map(self._opened, indices), strict=True)
-        sample += [(index, pixels) for index, pixels in decoded if pixels is not None]
+        with ThreadPoolExecutor(threads) as pool:
+            decoded = zip(indices, pool.map(self._opened, indices), strict=True)
+            sample.update((index, pixels) for index, pixels in decoded if pixels is not None)
         places = self.n if self.uniform else len(used)
-        return places * sum(pixels.numel() for _, pixels in sample) // max(1, len(sample))
+        return places * sum(pixels.numel() for pixels in sample.values()) // max(1, len(sample))
 
-    def _begin(self, sample: Sequence[tuple[int, Tensor]]) -> None:
+    def _begin(self, sample: dict[int, Tensor], workers: int | None) -> None:
+        """Count what is here already, and choose the threads that decode the rest by what they will meet."""
         if isinstance(self._shelf, KeptPixels):
             here = self._shelf.here
             self._sizes[here] = self._shelf.sizes[here]
             self._state[here] = HERE
             self._missing = int((self._state == WANTED).sum())
-        for index, pixels in sample:
-            self._keep(index, pixels)
+        known = self._sizes[self._sizes[:, 0] >= 0]
+        pixels = float(known.prod(1).mean()) if len(known) else None
+        self.workers = sensible_threads(pixels) if workers is None else max(1, workers)
+        self._decoders = Decoders(self._decode, self.workers, pixels)
+        if self._shelf is None:
+            return
+        for index, view in sample.items():
+            self._keep(index, view)
 
     @property
     def complete(self) -> bool:
@@ -160,32 +168,17 @@ class Store:
                 raise sizes_differ(self.name_of(index), view.shape, self.name_of(indices[0]), views[0].shape)
         return stack_pixels(views, self.element)
 
-    @contextlib.contextmanager
-    def ahead(self, indices: Iterable[int]) -> Iterator[None]:
+    def ahead(self, indices: Iterable[int]) -> AbstractContextManager[None]:
         """Context in which the threads also decode what is missing of these items, in this order, before others ask.
 
         Where it could not be kept nothing is done.
         """
-        waiting = iter(indices if self._shelf is not None and not self.complete else ())
-        stopped = threading.Event()
+        useful = self._shelf is not None and not self.complete
+        return self._decoders.ahead(indices if useful else (), lambda i: self._state[i] == WANTED and not self._full)
 
-        def another(_: Any = None) -> None:
-            while not stopped.is_set() and not self._full:
-                with self._lock:
-                    index = next((i for i in waiting if self._state[i] == WANTED and i not in self._flying), None)
-                if index is None:
-                    return
-                future = self._submit(index, stopped)
-                if not future.done():
-                    future.add_done_callback(another)
-                    return
-
-        for _ in range(self.workers):
-            another()
-        try:
-            yield
-        finally:
-            stopped.set()
+    def close(self) -> None:
+        """Let the threads end when they have done what was asked for; nothing can be decoded after that."""
+        self._decoders.close()
 
     def _good(self, indices: Sequence[int]) -> Sequence[int]:
         return [i for i in indices if i not in self.bad] if self.bad else indices
@@ -193,43 +186,21 @@ class Store:
     def _ensure(self, indices: Sequence[int], stop: threading.Event | None = None) -> dict[int, Tensor]:
         """The (height, width, channels) views of these items, the missing ones decoded by the threads."""
         views: dict[int, Tensor] = {}
-        asked: dict[int, Future[Tensor | None]] = {}
+        missing: list[int] = []
         for index in dict.fromkeys(indices):
             if (view := self._known(index)) is not None:
                 views[index] = view
             elif index not in self.bad:
-                asked[index] = self._submit(index, stop)
-        try:
-            for index, future in asked.items():
-                if (view := self._result(index, future, stop)) is not None:
-                    views[index] = view
-        finally:
-            for future in asked.values():
-                future.cancel()  # after an error nobody waits for the rest
+                missing.append(index)
+        if missing:
+            found = self._decoders.get(missing, stop)
+            views |= {index: view for index, view in found.items() if view is not None}
         return views
-
-    def _result(self, index: int, future: Future[Tensor | None], stop: threading.Event | None) -> Tensor | None:
-        while stop is None or not stop.is_set():
-            with contextlib.suppress(CancelledError):
-                return future.result()
-            future = self._submit(index, stop)  # who asked for the same item had to stop
-        raise CancelledError
-
-    def _submit(self, index: int, stop: threading.Event | None) -> Future[Tensor | None]:
-        """The pixels of an item to come; whoever asks for the same item gets the same."""
-        with self._lock:
-            if (flying := self._flying.get(index)) is not None:
-                return flying
-            future = self._flying[index] = self._pool.submit(self._decode, index, stop)
-        future.add_done_callback(lambda _: self._flying.pop(index, None))
-        return future
 
     def _known(self, index: int) -> Tensor | None:
         return self._shelf.get(index) if self._shelf is not None else None
 
-    def _decode(self, index: int, stop: threading.Event | None) -> Tensor | None:
-        if stop is not None and stop.is_set():
-            raise CancelledError
+    def _decode(self, index: int) -> Tensor | None:
         if (known := self._known(index)) is not None or index in self.bad:
             return known
         pixels = self._opened(index)
@@ -270,7 +241,7 @@ class Store:
             self._missing -= int(self._state[index] == WANTED)
             self._state[index] = HERE
         if last and isinstance(self._shelf, PixelFile):
-            self._pool.submit(self._name_file, self._shelf)
+            self._decoders.submit(self._name_file, self._shelf)
 
     def _name_file(self, file: PixelFile) -> None:
         if not file.complete(self._sizes) and file.path is not None:

@@ -59,8 +59,9 @@ class Tiers:
             except OSError as error:
                 hint = "set FASTCLI_HOME to a folder with room that you may write to, or take data.cache: auto"
                 raise ConfigError(self._no_file(error), hint=hint, key="data.cache") from error
-        on_cpu = tier == "ram" or self.device.type == "cpu"
-        return ("ram", self._memory("cpu")) if on_cpu else ("device", self._memory(self.device))
+        if tier == "ram" or self.device.type == "cpu":
+            return "ram", self._memory("cpu", measure())
+        return "device", self._memory(self.device, measure())
 
     def automatic(self, measure: Callable[[], int]) -> tuple[Tier, Shelf | None]:
         """The first tier that holds everything, and its shelf; None for streaming."""
@@ -81,7 +82,7 @@ class Tiers:
                 self.notes.append(f"{self._no_file(error)}: pictures are decoded anew for each epoch")
         return "off", None
 
-    def _memory(self, device: torch.device | str, total: int = 0, budget: int | None = None) -> Shelf:
+    def _memory(self, device: torch.device | str, total: int, budget: int | None = None) -> Shelf:
         options = {"device": device, "expected": total, "budget": budget}
         return Shelf(self.n, uniform=self.uniform, name_of=self.name_of, **options)  # type: ignore[arg-type]
 

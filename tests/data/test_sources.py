@@ -45,7 +45,7 @@ def on_disk(shapes, folder, **options):
     )
     seen = [part for loader in (made.train, made.valid) for batch in loader for part in batch]
     for store in made.train.stores:
-        store._pool.shutdown()
+        store.close()
     return made.train.stores, seen
 
 

@@ -12,6 +12,9 @@ from fastcli.data.store import Store
 from fastcli.errors import DataError
 from fastcli.types import Image, Mask
 
+UNSEEN = 1
+"""An item that a store of forty does not look at when it is made."""
+
 
 def picture(i, size=(3, 4, 5)):
     return torch.full(size, i, dtype=torch.uint8)
@@ -66,11 +69,14 @@ def test_gather_is_one_typed_batch_in_channels_last_memory():
 
 
 def test_sizes_that_differ_are_told_with_the_remedy():
-    store = Store(
-        lambda i: picture(i, (3, 4 + i, 5)), 2, uniform=True, tier="ram", workers=1, name_of=lambda i: f"{i}.png"
-    )
-    with pytest.raises(DataError, match=r"1.png is 5 x 5 pixels, 0.png is 5 x 4\nhint: .*resize"):
-        store.take([0, 1])
+    def load(i):
+        return picture(i, (3, 4 + i, 5))
+
+    told = r"1.png is 5 x 5 pixels, 0.png is 5 x 4\nhint: .*resize"
+    with pytest.raises(DataError, match=told):
+        Store(load, 2, uniform=True, tier="ram", workers=1, name_of=lambda i: f"{i}.png")
+    with pytest.raises(DataError, match=told):
+        Store(load, 2, uniform=True, tier="off", name_of=lambda i: f"{i}.png").gather([0, 1])
 
 
 def broken(i):
@@ -90,6 +96,19 @@ def test_a_bad_item_is_an_error_or_is_listed():
     assert store.gather([1, 3]).shape[0] == 0
 
 
+@pytest.mark.parametrize("tier", ["auto", "ram", "disk", "off"])
+def test_nothing_but_bad_items(tier, tmp_path):
+    def load(i):
+        raise DataError(f"{i}.jpg is truncated")
+
+    store = Store(load, 3, uniform=True, tier=tier, skip_bad=True, cache_folder=tmp_path, key=lambda: "key")
+    assert store.take([0, 1, 2]) == []
+    assert store.gather([1]).shape[0] == 0
+    assert len(store.bad) == 3
+    store.close()
+    assert not list(tmp_path.glob("*.pixels"))
+
+
 def test_auto_takes_ram_where_it_fits_and_streams_where_not(monkeypatch):
     assert Store(picture, 100, uniform=True).tier == "ram"
     monkeypatch.setattr(tiers, "available_memory", lambda: 1000)
@@ -101,23 +120,23 @@ def test_threads_that_ask_for_the_same_item_get_one_copy():
     calls = []
 
     def load(i):
-        calls.append(i)
-        asked.wait(timeout=5)
+        if i == UNSEEN:
+            calls.append(i)
+            asked.wait(timeout=5)
         return picture(i)
 
-    store = Store(load, 1, uniform=True, tier="ram", workers=2)
-    first = threading.Thread(target=store.take, args=([0],))
+    store = Store(load, 40, uniform=True, tier="ram", workers=2)
+    first = threading.Thread(target=store.take, args=([UNSEEN],))
     first.start()
     while not calls:
         pass
-    second = threading.Thread(target=store.take, args=([0],))
+    second = threading.Thread(target=store.take, args=([UNSEEN],))
     second.start()
     asked.wait(timeout=5)
     first.join()
     second.join()
-    assert calls == [0]
-    assert store.complete
-    assert int(store.take([0])[0][0, 0, 0]) == 0
+    assert int(store.take([UNSEEN])[0][0, 0, 0]) == UNSEEN
+    assert calls == [UNSEEN]
 
 
 def pictures(uniform):
@@ -181,7 +200,7 @@ def test_tiers_agree_for_threads_that_ask_at_random(tier, uniform, workers, elem
 def kept(store):
     """The store, complete and with its file under its name."""
     store.take(range(store.n))
-    store._pool.shutdown()
+    store.close()
     return store
 
 
@@ -224,34 +243,37 @@ def test_memory_that_one_store_will_fill_is_not_promised_to_another(monkeypatch)
 def test_pictures_are_decoded_ahead_while_that_is_wanted():
     load, calls = counting(picture)
     store = Store(load, 40, uniform=True, tier="ram", workers=2)
+    measured = len(calls)
     with store.ahead(reversed(range(40))):
         while not store.complete:
             pass
     assert sorted(calls) == list(range(40))
-    assert calls[:10] != sorted(calls[:10])
+    assert calls[measured : measured + 10] != sorted(calls[measured : measured + 10])
     store = Store(picture, 40, uniform=True, tier="ram")
     with store.ahead([]), store.ahead(range(0)):
         assert not store.complete
 
 
 def test_a_bad_item_ahead_is_told_when_it_is_asked_for():
-    store = Store(broken, 6, uniform=True, tier="ram", workers=1)
-    with store.ahead(range(6)):
+    store = Store(lambda i: broken(i) if i == UNSEEN else picture(i), 40, uniform=True, tier="ram", workers=1)
+    with store.ahead(range(40)):
         assert int(store.take([4])[0][0, 0, 0]) == 4
         with pytest.raises(DataError, match=r"1.jpg is truncated"):
-            store.take([0, 1])
+            store.take([0, UNSEEN])
+        assert int(store.take([39])[0][0, 0, 0]) == 39
 
 
 def test_who_stops_does_not_stop_others():
     go, ended, calls = threading.Event(), threading.Event(), []
 
     def load(i):
-        calls.append(i)
-        if i < 2:
-            assert (go, ended)[i].wait(timeout=5)
+        if i % 2:
+            calls.append(i)
+        if i in (1, 3):
+            assert {1: go, 3: ended}[i].wait(timeout=5)
         return picture(i)
 
-    store = Store(load, 40, uniform=True, tier="ram", workers=1)
+    store = Store(load, 40, uniform=True, tier="ram", workers=1)  # which looks at every second one
     stop, seen = threading.Event(), []
 
     def give_up():
@@ -259,7 +281,7 @@ def test_who_stops_does_not_stop_others():
             store.read(range(40), stop)
         ended.set()
 
-    threads = [threading.Thread(target=give_up), threading.Thread(target=lambda: seen.extend(store.take([0, 39])))]
+    threads = [threading.Thread(target=give_up), threading.Thread(target=lambda: seen.extend(store.take([1, 39])))]
     threads[0].start()
     while not calls:
         pass
@@ -268,8 +290,8 @@ def test_who_stops_does_not_stop_others():
     go.set()
     for thread in threads:
         thread.join()
-    assert [int(p[0, 0, 0]) for p in seen] == [0, 39]
-    assert {0, 39} <= set(calls) <= {0, 1, 39}
+    assert [int(p[0, 0, 0]) for p in seen] == [1, 39]
+    assert {1, 39} <= set(calls) <= {1, 3, 39}
 
 
 def test_kept_pixels_are_not_decoded_again(tmp_path):

@@ -12,10 +12,6 @@ def make(folder, **options):
     return Tiers(4, uniform=False, folder=folder, **options)
 
 
-def never():
-    raise AssertionError
-
-
 @pytest.fixture
 def machine(monkeypatch):
     """1000 bytes of memory and 4000 of disk."""
@@ -45,8 +41,10 @@ def test_a_gpu_comes_first(free, machine, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("device", "named", "tier"), [("cpu", "device", "ram"), ("cuda", "device", "device"),
                                                        ("cuda", "ram", "ram"), ("cuda", "off", "off")])  # fmt: skip
-def test_a_named_tier_is_taken_unmeasured(device, named, tier, tmp_path):
-    assert make(tmp_path, device=device).named(named, never)[0] == tier
+def test_a_named_tier_is_taken_whatever_is_free(device, named, tier, machine, tmp_path):
+    found, shelf = make(tmp_path, device=device).named(named, lambda: 5000)
+    assert found == tier
+    assert shelf is None or (shelf.expected, shelf.budget) == (5000, None)
 
 
 def test_a_named_disk_without_room_is_an_error(machine, tmp_path):
