@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastcli.data.plan import index_of
 from fastcli.data.spatial_encoders import AnnotationEncoder, BoxLabels
 from fastcli.data.store import Store
 from fastcli.errors import DataError
@@ -82,7 +83,7 @@ class Labels(Element):
 
     def collate(self, fetched: Fetched, items: Sequence[int], view: View) -> Tensor:
         """The rows of these items."""
-        return like(self.values[torch.tensor(items, dtype=torch.int64)], self.values)
+        return like(self.values.as_subclass(Tensor).index_select(0, index_of(items)), self.values)
 
 
 class Annotations(Element):

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import islice
 from typing import Any
 
 import torch
@@ -23,6 +24,8 @@ from fastcli.types import Image, Mask
 
 AHEAD = 3
 """Batches that are assembled before they are asked for."""
+UNASKED = torch.Generator()
+"""Stands where nothing is drawn: seeding a generator of its own takes longer than gathering a small batch."""
 
 
 class Loader(BatchPlan):
@@ -73,10 +76,16 @@ class Loader(BatchPlan):
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         return (parts for _, parts in self.planned() if parts is not None)
 
-    def planned(self) -> Iterator[tuple[Batch, tuple[Tensor, ...] | None]]:
+    def starting_at(self, first: int) -> Iterator[tuple[Tensor, ...]]:
+        """What iterating gives from the batch `first` on; those before it are not made."""
+        if any(store.skip_bad for store in self.stores):  # which batches there are is only known by opening them
+            return islice(self, first, None)
+        return (parts for _, parts in self.planned(first) if parts is not None)
+
+    def planned(self, first: int = 0) -> Iterator[tuple[Batch, tuple[Tensor, ...] | None]]:
         """Each batch of the plan with what came of it: None where none of its items can be opened."""
-        for batch, elements in self._assembled(self.plan(self.epoch)):
-            yield batch, self._finished(batch, elements) if len(elements[0]) else None
+        for batch, elements in self._assembled(self.plan(self.epoch)[first:]):
+            yield batch, self._finished(batch, elements) if elements[0].shape[0] else None
 
     def load(self, batch: Batch) -> tuple[Tensor, ...]:
         """One batch, as iterating gives it."""
@@ -113,11 +122,13 @@ class Loader(BatchPlan):
     def assemble(self, batch: Batch, stop: threading.Event | None = None) -> list[Tensor]:
         """The collated, typed elements of a batch, before the batch transforms; once `stop` is set, CancelledError."""
         fetched = [element.fetch(batch.items, stop) for element in self.elements]
-        random = generator(self.seed, batch.epoch, batch.index, 0) if self.augment else None
-        rows = self.items.draw(len(batch.items), random) if random is not None else None
-        bad = set().union(*(element.bad for element in self.elements))
-        kept = [k for k, item in enumerate(batch.items) if item not in bad]
-        items = [batch.items[k] for k in kept]
+        rows = None
+        if self.augment and self.items.random:
+            rows = self.items.draw(len(batch.items), generator(self.seed, batch.epoch, batch.index, 0))
+        items, kept = batch.items, list(range(len(batch.items)))
+        if bad := set().union(*(element.bad for element in self.elements)):
+            kept = [k for k, item in enumerate(batch.items) if item not in bad]
+            items = tuple(batch.items[k] for k in kept)
 
         def view(element: Any, place: int) -> Any:
             return self.items.finish(element, _row(rows, kept[place]))
@@ -139,8 +150,9 @@ class Loader(BatchPlan):
                 )
 
     def _finished(self, batch: Batch, elements: list[Tensor]) -> tuple[Tensor, ...]:
-        moved = [like(element.to(self.device, non_blocking=True), element) for element in elements]
-        return self.batches(moved, generator(self.seed, batch.epoch, batch.index, 1), train=self.augment)
+        moved = [e if e.device == self.device else like(e.to(self.device, non_blocking=True), e) for e in elements]
+        random = generator(self.seed, batch.epoch, batch.index, 1) if self.batches.transforms else UNASKED
+        return self.batches(moved, random, train=self.augment)
 
     def names(self, batch: Batch) -> list[str]:
         """The file names of a batch."""

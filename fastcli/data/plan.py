@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,15 @@ class Batch:
     epoch: int
     index: int
     items: tuple[int, ...]
+
+
+def index_of(items: Sequence[int]) -> Tensor:
+    """These items as int64 (n,); torch itself takes four times as long to read so many numbers.
+
+    >>> index_of((3, 1))
+    tensor([3, 1])
+    """
+    return torch.from_numpy(np.fromiter(items, np.int64, len(items)))
 
 
 class BatchPlan:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from fastcli.data.decoders import Decoders, sensible_threads
 from fastcli.data.pixel_file import KeptPixels, PixelFile
+from fastcli.data.plan import index_of
 from fastcli.data.shelf import Shelf, sizes_differ
 from fastcli.data.tiers import Tier, Tiers
 from fastcli.errors import DataError
@@ -151,10 +152,11 @@ class Store:
         """The typed batch (n, channels, height, width) of these items, for a store of one size."""
         array = self._shelf.array if self._shelf is not None else None
         good = self._good(indices)
-        if array is None or not self.complete or (self._some and (self._state[list(good)] != HERE).any()):
+        index = index_of(good)
+        if array is None or not self.complete or (self._some and (self._state[index.numpy()] != HERE).any()):
             return self.stack(self.take(indices), good)
         # index_select copies whole rows, array[…] byte by byte: ten times as long.
-        picked = array.index_select(0, to_device(torch.as_tensor(good).long(), array.device))
+        picked = array.index_select(0, to_device(index, array.device))
         batch: Tensor = picked.permute(0, 3, 1, 2).as_subclass(self.element)
         return batch
 
