@@ -91,7 +91,7 @@ class _Builder:
         items = find(source.path)
         label, split = guess_layout(items, source.path)
         folder = source.path if source.path.is_dir() else source.path.parent
-        blocks = (ImageBlock("L" if data.input == "image_bw" else "RGB"), self._target_block())
+        blocks = (ImageBlock("L" if data.input == "image_bw" else "RGB", data.max_pixels), self._target_block())
         get_y: Callable[[Any], Any] = self.parts.one("data.label", data.label, label)
         block = DataBlock(
             blocks,

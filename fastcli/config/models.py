@@ -156,6 +156,9 @@ class DataSection(Section):
     on_bad_image: Literal["error", "skip"] = Field(
         "error", description="An image that cannot be read: stop, or leave it out, listed and counted."
     )
+    max_pixels: int = Field(
+        178_956_970, ge=1, description="An image of more pixels cannot be read; it is refused before it is decoded."
+    )
 
 
 class CheckpointSection(Section):

@@ -20,6 +20,7 @@ from fastcli.data.encoders import Categorize, Encoder, MultiCategorize, OneHotEn
 from fastcli.data.spatial_encoders import BoxesEncoder, BoxLabels, OpenMask, PointsEncoder
 from fastcli.errors import ConfigError
 from fastcli.registry import targets
+from fastcli.transforms.image import MAX_PIXELS
 
 Classes = Sequence[str] | None
 
@@ -80,9 +81,9 @@ def _refuse_classes(target: str, classes: Classes) -> None:
         raise ConfigError(f"a {target} target has no classes", hint="leave data.classes out", key="data.classes")
 
 
-def ImageBlock(mode: Literal["RGB", "L"] = "RGB") -> Block:  # noqa: N802 - fastai's name
-    """Pictures in colour (`RGB`) or grey (`L`)."""
-    return Block(OpenImage(mode))
+def ImageBlock(mode: Literal["RGB", "L"] = "RGB", max_pixels: int = MAX_PIXELS) -> Block:  # noqa: N802 - fastai's name
+    """Pictures in colour (`RGB`) or grey (`L`), of at most `max_pixels`."""
+    return Block(OpenImage(mode, max_pixels))
 
 
 def CategoryBlock(classes: Classes = None, sort: bool = True, add_na: bool = False) -> Block:  # noqa: N802

@@ -13,8 +13,9 @@ import torch
 import torchvision
 
 from fastcli.data.split_file import relative_name
+from fastcli.transforms.image import open_regular
 
-DECODING = 1
+DECODING = 2
 """Raised when `open_image`, `open_mask` or a `prepare` gives other pixels than before."""
 LOOKED_INTO = 16
 """Files whose first bytes count too, in case that two sets have equal names, sizes and times."""
@@ -47,7 +48,7 @@ def _about(file: Path) -> tuple[int, int]:
 
 def _beginning(file: Path) -> bytes:
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             return opened.read(FIRST)
     except OSError:
         return b""

@@ -18,7 +18,7 @@ from torch import Tensor
 from fastcli.data.items import item_path
 from fastcli.data.values import listed, names_of, number_rows, numbers_of, refuse_unknown, vocabulary
 from fastcli.errors import ConfigError, DataError
-from fastcli.transforms.image import from_pillow, open_image
+from fastcli.transforms.image import MAX_PIXELS, from_pillow, open_image
 from fastcli.transforms.reduced import Size, open_scaled
 from fastcli.transforms.transform import Scaling
 from fastcli.types import Category, Image, ImageBW, MultiCategory, Regression, TargetInfo, TVTensor, class_scores, typed
@@ -75,13 +75,13 @@ class Encoder:
 
 
 class OpenImage(Encoder):
-    """Opens an image file as uint8 (channels, height, width)."""
+    """Opens an image file of at most `max_pixels` as uint8 (channels, height, width)."""
 
     element = Image
     made_from = "file"
 
-    def __init__(self, mode: Literal["RGB", "L"] = "RGB") -> None:
-        self.mode = mode
+    def __init__(self, mode: Literal["RGB", "L"] = "RGB", max_pixels: int = MAX_PIXELS) -> None:
+        self.mode, self.max_pixels = mode, max_pixels
         self.element = ImageBW if mode == "L" else Image
 
     def encode(self, value: Any) -> Any:
@@ -90,13 +90,13 @@ class OpenImage(Encoder):
             value = Pillow.fromarray(value)
         if isinstance(value, Pillow.Image):
             return from_pillow(value, self.mode)
-        return open_image(item_path(value), mode=self.mode)
+        return open_image(item_path(value), mode=self.mode, max_pixels=self.max_pixels)
 
     def encode_scaled(self, value: Any, scaling: Callable[[Size], Scaling | None]) -> tuple[Any, Size]:
         """The picture, reduced if it is a JPEG that becomes much smaller anyway, and what it measures in the file."""
         if type(self).encode is not OpenImage.encode or isinstance(value, np.ndarray | Pillow.Image):
             return super().encode_scaled(value, scaling)
-        return open_scaled(item_path(value), scaling, mode=self.mode)
+        return open_scaled(item_path(value), scaling, mode=self.mode, max_pixels=self.max_pixels)
 
     def signature(self) -> str | None:
         """The mode."""

@@ -13,13 +13,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import struct
 import warnings
 import zlib
 from collections.abc import Callable
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
@@ -31,15 +32,16 @@ from PIL import ExifTags, UnidentifiedImageError
 from fastcli.errors import DataError
 from fastcli.types import Image, ImageBW, typed
 
-__all__ = ["from_pillow", "open_image", "read_picture", "turn_of", "upright"]
+__all__ = ["from_pillow", "open_image", "open_regular", "read_picture", "turn_of", "upright"]
 
 ColourMode = Literal["RGB", "L"]
 Converted = TypeVar("Converted")
 MAX_PIXELS = 178_956_970
 """Pillow's own limit, half a gigabyte of RGB."""
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError,
-                 RuntimeError, struct.error, zlib.error, Pillow.DecompressionBombError)  # fmt: skip
+                 RuntimeError, struct.error, zlib.error)  # fmt: skip
 """What Pillow's plugins raise on broken files."""
+TOO_LARGE = "make it smaller, or raise data.max_pixels"
 UPRIGHT = {2: Pillow.Transpose.FLIP_LEFT_RIGHT, 3: Pillow.Transpose.ROTATE_180, 4: Pillow.Transpose.FLIP_TOP_BOTTOM,
            5: Pillow.Transpose.TRANSPOSE, 6: Pillow.Transpose.ROTATE_270, 7: Pillow.Transpose.TRANSVERSE,
            8: Pillow.Transpose.ROTATE_90}  # fmt: skip
@@ -56,9 +58,9 @@ def open_image(
 ) -> Image | ImageBW:
     """The picture as uint8, (3, height, width) for RGB and (1, height, width) for L, with channels last in memory.
 
-    `source` is a path or a binary file; `name` stands for it in messages. `max_pixels` can lower Pillow's own limit,
-    not raise it. Raises DataError, naming the file and the reason, for what is missing, empty, no picture, too
-    large (before it is decoded), truncated or corrupt. Safe in threads.
+    `source` is a path or a binary file; `name` stands for it in messages. A `max_pixels` above Pillow's own limit
+    raises that for the whole process. Raises DataError, naming the file and the reason, for what is missing, empty,
+    no picture, too large (before it is decoded), truncated or corrupt. Safe in threads.
     """
     return read_picture(source, lambda picture: from_pillow(picture, mode), max_pixels=max_pixels, name=name)
 
@@ -78,7 +80,7 @@ def read_picture(
     if isinstance(source, str | PathLike):
         shown = name or fspath(source)
         try:
-            with Path(source).open("rb") as file:
+            with open_regular(source) as file:
                 return _read(file, shown, convert, max_pixels, before)
         except FileNotFoundError:
             raise DataError(f"{shown}: no such file") from None
@@ -87,11 +89,25 @@ def read_picture(
     return _read(source, name or str(getattr(source, "name", "image")), convert, max_pixels, before)
 
 
+def open_regular(path: str | PathLike[str]) -> BinaryIO:
+    """The file, to read its bytes; an OSError for a pipe, which might never say a word, and for other things."""
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - Path.open takes no opener
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError("it is a pipe or a device, not a file")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # regular files do not know the difference
+
+
 def _read(
     file: BinaryIO, name: str, convert: Callable[[Pillow.Image], Converted], max_pixels: int,
     before: Callable[[Pillow.Image], object] | None,
 ) -> Converted:  # fmt: skip
     _silence_pillow()
+    _allow(max_pixels)
     hint = "mend or remove the file, or set data.on_bad_image: skip"
     try:
         with Pillow.open(file) as picture:
@@ -103,19 +119,28 @@ def _read(
     except UnidentifiedImageError:
         reason = "is not a picture that Pillow can read" if file.seek(0, 2) else "the file is empty"
         raise DataError(f"{name}: {reason}", hint=hint) from None
+    except Pillow.DecompressionBombError as error:
+        raise DataError(f"{name}: too large: {error}", hint=TOO_LARGE) from None
     except DECODE_ERRORS as error:
-        reason = "too large" if isinstance(error, Pillow.DecompressionBombError) else "corrupt or truncated"
-        raise DataError(f"{name}: {reason}: {error}", hint=hint) from None
+        raise DataError(f"{name}: corrupt or truncated: {error}", hint=hint) from None
 
 
 def _check_header(picture: Pillow.Image, name: str, max_pixels: int) -> None:
     width, height = picture.size
     if width * height > max_pixels:
-        raise DataError(f"{name}: too large: {width} x {height} pixels, and {max_pixels:,} pixels are allowed")
+        raise DataError(
+            f"{name}: too large: {width} x {height} pixels, and {max_pixels:,} pixels are allowed", hint=TOO_LARGE
+        )
     if width * height == 0:
         raise DataError(f"{name}: the picture has no pixels ({width} x {height})")
     if picture.format == "EPS":
         raise DataError(f"{name}: EPS is a program, not a picture, and is not run", hint="convert it to PNG")
+
+
+def _allow(max_pixels: int) -> None:
+    """Let Pillow itself, which has one limit for the process, take twice `MAX_IMAGE_PIXELS` or as many as these."""
+    if max_pixels > MAX_PIXELS and (Pillow.MAX_IMAGE_PIXELS or max_pixels) < max_pixels:
+        Pillow.MAX_IMAGE_PIXELS = max_pixels
 
 
 def _silence_pillow() -> None:

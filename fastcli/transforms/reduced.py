@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from fastcli.transforms.image import ColourMode, from_pillow, read_picture, turn_of
+from fastcli.transforms.image import MAX_PIXELS, ColourMode, from_pillow, read_picture, turn_of
 from fastcli.transforms.transform import Scaling
 from fastcli.types import Image, ImageBW, typed
 
@@ -32,14 +32,18 @@ SIDEWAYS = (Pillow.Transpose.TRANSPOSE, Pillow.Transpose.ROTATE_270, Pillow.Tran
 
 
 def open_scaled(
-    source: str | PathLike[str] | BinaryIO, scaling: Callable[[Size], Scaling | None], *, mode: ColourMode = "RGB"
+    source: str | PathLike[str] | BinaryIO,
+    scaling: Callable[[Size], Scaling | None],
+    *,
+    mode: ColourMode = "RGB",
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[Image | ImageBW, Size]:
     """The picture as `open_image` gives it, and its height and width in the file, upright.
 
     A JPEG that `scaling`, asked with these, makes much smaller comes in the smaller size already.
     """
     opening = _Opening(scaling, mode)
-    pixels = read_picture(source, opening.pixels, before=opening.begin)
+    pixels = read_picture(source, opening.pixels, max_pixels=max_pixels, before=opening.begin)
     return pixels, opening.size
 
 
@@ -56,9 +60,10 @@ class _Opening:
 
     def begin(self, picture: Pillow.Image) -> None:
         """Look at the header, and ask for fewer pixels where that will do."""
-        self._turn = turn_of(picture)
-        self.size = self._turned((picture.height, picture.width))
-        wanted = self.scaling(self.size) if picture.format in ("JPEG", "MPO") else None
+        if picture.format not in ("JPEG", "MPO"):  # of a PNG the orientation is found by decoding it, errors and all
+            return
+        self._measure(picture)
+        wanted = self.scaling(self.size)
         if wanted is None or wanted.interpolation == "nearest":
             return
         self._wanted, whole = wanted, picture.size
@@ -69,6 +74,8 @@ class _Opening:
 
     def pixels(self, picture: Pillow.Image) -> Image | ImageBW:
         """The whole picture, or the reduced one scaled to the wanted size."""
+        if self.size == (0, 0):
+            self._measure(picture)
         if self._wanted is None or self._reduced is None:
             return from_pillow(picture, self.mode)
         height, width = self._turned(self._wanted.size)
@@ -84,6 +91,10 @@ class _Opening:
             small = Pillow.fromarray(array if self.mode == "RGB" else array[..., 0])
             array = np.array(small.transpose(self._turn))
         return typed(_tensor(array), Image if self.mode == "RGB" else ImageBW)
+
+    def _measure(self, picture: Pillow.Image) -> None:
+        self._turn = turn_of(picture)
+        self.size = self._turned((picture.height, picture.width))
 
     def _turned(self, size: Size) -> Size:
         return (size[1], size[0]) if self._turn in SIDEWAYS else size

@@ -146,3 +146,13 @@ def test_a_pipeline_says_what_its_prepared_pixels_depend_on():
     assert signature(Resize(32)) == signature(Resize(32), FlipItem()) != signature(Resize(33))
     assert signature(CropPad(32), Resize(32)) != signature(Resize(32))
     assert signature(Own(), Resize(32)) is None
+
+
+def test_a_corrupt_png_is_refused_and_not_read_in_half(tmp_path):
+    # Asked for its orientation before it was decoded, Pillow decodes, fails, and hands out the half the next time.
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[:60] + bytes(40) + data[100:])
+    with pytest.raises(DataError, match="corrupt or truncated"):
+        open_scaled(tmp_path / "a.png", lambda size: None)
