@@ -18,6 +18,7 @@ HELPERS = {
     "peer_timm",
     "first_step_part",
     "bare_step",
+    "data_side",
 }
 SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if path.stem not in HELPERS)
 

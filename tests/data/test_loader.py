@@ -148,6 +148,31 @@ def test_who_leaves_waits_for_no_picture():
     assert len(calls) <= 4 + 2
 
 
+@pytest.mark.parametrize("tier", ["ram", "disk", "off"])
+def test_the_first_batch_waits_for_its_own_pictures_and_the_next_ones_alone(tier, tmp_path):
+    go, building = threading.Event(), True
+
+    def load(i):
+        assert building or i in early or go.wait(timeout=5), "the first batch was waited for"
+        return torch.full((3, 4, 4), i, dtype=torch.uint8)
+
+    loader = make(200, load=load, tier=tier, workers=2)
+    early = {item for batch in loader.plan(0)[: 1 + AHEAD] for item in batch.items}
+    building = False
+    batches = iter(loader)
+    next(batches)
+    go.set()
+    assert sum(1 for _ in batches) == 49
+    assert loader.stores[0].complete == (tier != "off")
+
+
+def test_nothing_is_seeded_that_nobody_asks(monkeypatch):
+    monkeypatch.setattr("fastcli.data.loader.generator", lambda *_: 1 / 0)
+    assert [len(y) for loader in (make(), make(train=False)) for _, y in loader] == [4, 4, 2] * 2
+    with pytest.raises(ZeroDivisionError):
+        next(iter(make(item_transforms=[Resize(4)])))
+
+
 def test_no_more_batches_are_held_than_are_needed(monkeypatch):
     loader = make(80, batch_size=2, tier="off", workers=2)
     assembled, assemble = [], loader.assemble

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastcli.errors import DataError
+from fastcli.transforms import reduced
 from fastcli.transforms.image import open_image
 from fastcli.transforms.item import ItemPipeline, RandomResizedCrop, Resize
 from fastcli.transforms.placement import CropPad, FlipItem, RatioResize
@@ -129,6 +130,19 @@ def test_what_is_prepared_stays_when_it_is_prepared_again(height, width, transfo
     if scaling is not None:
         once = typed(torch.zeros(1, *scaling.size, dtype=torch.uint8), Image)
         assert transform.prepare(once).shape == once.shape
+
+
+@settings(max_examples=100, deadline=None)
+@given(sides, sides, st.sampled_from(SCALING), st.sampled_from([None, 3, 6, 8]))
+def test_no_fewer_pixels_are_decoded_than_scaling_needs(height, width, transform, orientation):
+    opening = reduced._Opening(transform.scaling, "RGB")
+    with PIL.Image.open(jpeg(PIL.Image.new("RGB", (width, height)), orientation)) as picture:
+        opening.begin(picture)
+        decoded = picture.height, picture.width
+    assert opening.size == ((width, height) if orientation in SIDEWAYS else (height, width))
+    if decoded != (height, width):
+        wanted = opening._turned(transform.scaling(opening.size).size)
+        assert all(have >= reduced.LARGER * side for have, side in zip(decoded, wanted, strict=True))
 
 
 def test_a_pipeline_says_what_its_prepared_pixels_depend_on():
