@@ -177,6 +177,46 @@ def test_validation_without_a_size_only_normalises():
     assert images.dtype == torch.uint8
 
 
+RESAMPLES = ("grid_sampler", "upsample", "interpolate", "resize", "affine_grid")
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 40}])
+def test_validation_resamples_nothing_where_sizes_fit(options):
+    parts = (photos(), typed(torch.zeros(4, 40, 40, dtype=torch.int64), Mask), labels())
+    with Watch() as watch:
+        seen = BatchPipeline(aug_transforms(**options), IMAGENET)(parts, seeded())
+    assert [name for name in watch.seen if any(word in name for word in RESAMPLES)] == []
+    assert seen[0].shape == (4, 3, 40, 40)
+
+
+class Passes(Watch):
+    """Counts what is done over all pixels of a batch that the model will see."""
+
+    def __init__(self, numel):
+        super().__init__()
+        self.numel, self.whole = numel, []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = super().__torch_dispatch__(func, types, args, kwargs)
+        if isinstance(result, torch.Tensor) and result.numel() >= self.numel and not func.is_view:
+            self.whole.append(func.overloadpacket.__name__)
+        return result
+
+
+def test_training_samples_once_and_colours_in_one_pass_whatever_there_is_of_both():
+    few = BatchPipeline([Flip(), Rotate(10, 1.0), Brightness(0.2, 1.0)], IMAGENET)
+    many = BatchPipeline([aug_transforms(p_affine=1.0, p_lighting=1.0), Zoom(1.0, 1.5, 1.0), Contrast(0.5, 1.0)],
+                         IMAGENET)  # fmt: skip
+    passes = []
+    for pipeline in (few, many):
+        with Passes(4 * 3 * 40 * 40) as watch:
+            pipeline((photos(), labels()), seeded(), train=True)
+        assert [name for name in watch.whole if "grid_sampler" in name] == ["grid_sampler_2d"]
+        assert watch.whole.count("sigmoid_") == 1
+        passes.append(watch.whole)
+    assert passes[0] == passes[1]
+
+
 def test_flip_alone_moves_pixels_without_mixing_them():
     images, masks = photos(32), typed(photos(32, channels=1)[:, 0].long(), Mask)
     with Watch() as watch:
