@@ -101,7 +101,7 @@ def image_files(
     found: list[str] = []
     others: Counter[str] = Counter()
     wanted = frozenset(extension.lower().lstrip(".") for extension in (extensions or IMAGE_EXTENSIONS))
-    for name in _file_names(str(base), recurse, _chosen(base, folders)):
+    for name in file_names(str(base), recurse, _chosen(base, folders)):
         extension = name.rpartition(".")[2].lower() if "." in name else ""
         if extension in wanted:
             found.append(name)
@@ -141,7 +141,7 @@ def _chosen(base: Path, folders: list[str] | None) -> frozenset[str] | None:
     return frozenset(folders)
 
 
-def _file_names(base: str, recurse: bool, chosen: frozenset[str] | None) -> Iterator[str]:
+def file_names(base: str, recurse: bool = True, chosen: frozenset[str] | None = None) -> Iterator[str]:
     """Paths of files relative to `base`, with `/`. Real folders come before linked ones, which may repeat them."""
     pending, linked = [""], list[str]()
     seen: set[Folder] = set()

@@ -8,10 +8,11 @@ sample and one `grid_sample` to the final size, the lighting ones one line in lo
 saturation is among them), and normalisation goes into the same pass; hue and erasing, which need the pixels
 themselves, come before and after it.
 
-`image` and `masks` open files; `transform` has the contracts; `spatial` the kernels for one element; `item` and
-`placement` the item transforms, `jpeg` and `foreign` (torchvision's by name) more of them; `geometry`, `lighting`,
-`pixels` and `normalize` the parts of `batch`, where they meet; `warp` the resampling; `elements` how each type leaves;
-`boxes` and `matrices` the arithmetic of places; `mix` that of two batches made into one, for the callbacks.
+`image` and `masks` open files, by `reading`; `transform` has the contracts; `spatial` the kernels for one element;
+`item` and `placement` the item transforms, `jpeg` and `foreign` (torchvision's by name) more of them; `geometry`,
+`lighting`, `pixels` and `normalize` the parts of `batch`, where they meet; `warp` the resampling; `elements` how each
+type leaves; `boxes` and `matrices` the arithmetic of places; `mix` that of two batches made into one, for the
+callbacks.
 
 Rejected: torchvision v2 for batches (one draw for the whole batch, one interpolation per transform); kornia (its
 wrappers cost more than the work on small batches); fastai's three interpolations for presizing, its linear solve

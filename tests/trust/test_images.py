@@ -165,7 +165,7 @@ def test_max_pixels_lowers_and_raises_the_limit(place, capsys, monkeypatch):
     assert train(f"data.max_pixels={SIZE[0] * SIZE[1] - 1}") == 3
     assert "24 x 16 pixels, and 383 pixels are allowed" in capsys.readouterr().err
     monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 10)
-    monkeypatch.setattr("fastcli.transforms.image.MAX_PIXELS", 20)
+    monkeypatch.setattr("fastcli.transforms.reading.MAX_PIXELS", 20)
     with pytest.raises(DataError, match="too large"):
         open_image("pictures/cat/0.png", max_pixels=20)
     assert open_image("pictures/cat/0.png", max_pixels=384).shape == (3, 16, 24)
