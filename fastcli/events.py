@@ -1,10 +1,11 @@
 """Phases, events, cancels and the Callback: how anything can take part in the loop.
 
 The phases nest: fit > epoch > train or validate > batch > backward and step. Each has `before_` and `after_`; inside
-a batch there are also `after_predict` and `after_loss`; `cleanup_fit` runs last, even when an error passes. A
-callback may read and write anything on the learner, and may raise `CancelX` to end phase X early. Every phase that
-began ends: its `after_` runs, then the cancel travels out to its own phase. All callbacks hear an event before a
-cancel raised by one of them travels.
+a batch there are also `after_predict` and `after_loss`; `cleanup_fit` runs last, even when an error passes. `at_rest`
+is heard between batches, before a validation and between epochs, where nothing is under way and no cancel travels:
+what saves the state does so there. A callback may read and write anything on the learner, and may raise `CancelX` to
+end phase X early. Every phase that began ends: its `after_` runs, then the cancel travels out to its own phase. All
+callbacks hear an event before a cancel raised by one of them travels.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ EVENTS: tuple[str, ...] = (
     *(f"{when}_{phase}" for phase in PHASES for when in ("before", "after")),
     "after_predict",
     "after_loss",
+    "at_rest",
     "cleanup_fit",
 )
 
@@ -67,7 +69,7 @@ class Callback:
 
     before_fit, before_epoch, before_train, before_batch, after_predict, after_loss, before_backward,
     after_backward, before_step, after_step, after_batch, after_train, before_validate, after_validate,
-    after_epoch, after_fit, cleanup_fit. A misspelt event fails when the class is defined.
+    after_epoch, after_fit, cleanup_fit; at_rest. A misspelt event fails when the class is defined.
     """
 
     order: ClassVar[int] = 0
@@ -90,11 +92,19 @@ class Callback:
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps of this callback: JSON values and tensors."""
+        """What a checkpoint keeps of this callback, by name: numbers, words, lists, dictionaries, tensors.
+
+        Asked for at rest. All that the events to come depend on belongs in it, unless `before_fit`, `before_epoch` or
+        `before_train` makes it anew from the learner alone. Nothing is kept of an empty one, as this is.
+        """
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Take back what `state_dict` gave; only called where that was not empty.
+
+        In a resumed training the phases that were open have begun with their events by now, and the next event is that
+        of the next batch or phase: it is enough to set attributes. Tensors are on the CPU.
+        """
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if not k.startswith("_"))

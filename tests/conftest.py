@@ -1,5 +1,6 @@
 """What all tests share: patience, and small data sets that are drawn here."""
 
+import copy
 import os
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
+
+from fastcli.events import Callback
 
 # A busy machine must not fail a test: no limits of time, here as everywhere.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -51,6 +54,25 @@ def draw_shapes(folder: Path, n: int = 40, size: int = 32, seed: int = 0) -> Non
         words, where = " ".join(sorted(present)), f"{centre[0]},{centre[1]}"
         rows.append(f"images/{i}.png,{words},{where},{area:.4f},{stars},{i % 4 == 0},{10 * area:.3f}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+
+
+class Resumed(Callback):
+    """Gives a callback a state in the fit that begins, where a resumed training does."""
+
+    order = 1000
+
+    def __init__(self, callback, state):
+        self.callback, self.state = callback, copy.deepcopy(state)
+
+    def before_train(self, learner):
+        if learner.epoch == 0:
+            self.callback.load_state_dict(self.state)
+
+
+@pytest.fixture
+def resumed():
+    """Makes the callback that gives another a state in the fit that begins."""
+    return Resumed
 
 
 @pytest.fixture(scope="session")

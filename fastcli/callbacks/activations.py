@@ -77,7 +77,10 @@ class ActivationStats(Callback):
             self._hooks.pop().remove()
 
     def after_train(self, learner: Learner) -> None:
-        # Read here and not batch by batch, because reading waits for the device.
+        self._read()
+
+    def _read(self) -> None:
+        # Not batch by batch, because reading waits for the device.
         for name, figures in self._pending:
             lists = self.stats.setdefault(name, {figure: [] for figure in figures})
             for figure, value in figures.items():
@@ -95,6 +98,7 @@ class ActivationStats(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The figures so far."""
+        self._read()
         return {"batches": self._batches, "iterations": self.iterations, "stats": self.stats}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

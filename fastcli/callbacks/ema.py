@@ -31,17 +31,13 @@ class EMA(Callback):
         self.decay, self.warm_up, self.steps = decay, warm_up, 0
         self._average: dict[str, Tensor] = {}
         self._weights: list[Tensor] = []
+        self._named: dict[str, Tensor] = {}
         self._fitting = self._swapped = False
-        self._resumed: dict[str, Any] | None = None
 
     def before_fit(self, learner: Learner) -> None:
         self.steps, self._average, self._fitting, self._swapped = 0, {}, True, False
+        self._named = {name: parameter.detach() for name, parameter in learner.model.named_parameters()}
         self._follow(learner)
-        if self._resumed is not None:
-            self.steps = self._resumed["steps"]
-            for name, tensor in self._resumed["average"].items():
-                self._average[name].copy_(tensor)
-            self._resumed = None
         learner.weights = partial(self._averaged, learner)  # type: ignore[method-assign]
 
     def before_train(self, learner: Learner) -> None:
@@ -72,11 +68,10 @@ class EMA(Callback):
 
     def _follow(self, learner: Learner) -> None:
         """Start to average trainable weights that are not averaged yet."""
-        named = dict(learner.model.named_parameters())
-        for name, parameter in named.items():
+        for name, parameter in learner.model.named_parameters():
             if parameter.requires_grad and name not in self._average:
                 self._average[name] = parameter.detach().clone()
-        self._weights = [named[name].detach() for name in self._average]
+        self._weights = [self._named[name] for name in self._average]
 
     @torch.no_grad()
     def _swap(self) -> None:
@@ -100,5 +95,10 @@ class EMA(Callback):
         return {"steps": self.steps, "average": dict(self._average)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave; the next fit goes on from there."""
-        self._resumed = state
+        """Take back what `state_dict` gave, in a fit that has begun."""
+        self.steps = state["steps"]
+        self._average = {
+            name: torch.empty_like(self._named.get(name, tensor)).copy_(tensor)
+            for name, tensor in state["average"].items()
+        }
+        self._weights = [self._named[name] for name in self._average if name in self._named]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from pydantic import Field
@@ -60,6 +60,14 @@ class Accumulate(Callback):
     def after_train(self, learner: Learner) -> None:
         if self._count:
             learner.take_step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many images the gradients are of."""
+        return {"count": self._count, "unit": self._unit}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self._count, self._unit = state["count"], state["unit"]
 
 
 @callbacks(name="clip_gradients")

@@ -52,14 +52,11 @@ class Tracker(Callback, ABC):
 
     def __init__(self, monitor: str, min_delta: float = 0.0, mode: Mode = "auto") -> None:
         self.monitor, self.min_delta, self.mode = monitor, min_delta, mode
-        self._resumed: dict[str, Any] | None = None
+        self.best, self.waited = Best(monitor, "min", min_delta), 0
 
     def before_fit(self, learner: Learner) -> None:
         mode = direction(self.monitor, learner.metrics) if self.mode == "auto" else self.mode
         self.best, self.waited = Best(self.monitor, mode, self.min_delta), 0
-        if self._resumed is not None:
-            self.best.value, self.best.epoch = self._resumed["value"], self._resumed["epoch"]
-            self.waited, self._resumed = self._resumed["waited"], None
 
     def after_epoch(self, learner: Learner) -> None:
         if learner.epoch_done:
@@ -73,10 +70,8 @@ class Tracker(Callback, ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """The best value, its epoch, and how many epochs ago that was."""
-        if not hasattr(self, "best"):
-            return {}
         return {"value": self.best.value, "epoch": self.best.epoch, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave; the next fit goes on from there."""
-        self._resumed = state or None
+        """Take back what `state_dict` gave, in a fit that has begun."""
+        self.best.value, self.best.epoch, self.waited = state["value"], state["epoch"], state["waited"]

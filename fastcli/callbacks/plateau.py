@@ -41,7 +41,7 @@ class ReduceOnPlateau(Tracker):
         self._set: list[float | None] = []
 
     def before_fit(self, learner: Learner) -> None:
-        self.scale = 1.0 if self._resumed is None else self._resumed["scale"]
+        self.scale = 1.0
         super().before_fit(learner)
         groups = learner.optimizer.param_groups
         self._given, self._set = [float(group["lr"]) for group in groups], [None] * len(groups)
@@ -68,8 +68,13 @@ class ReduceOnPlateau(Tracker):
         self._set = []
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value and how long ago it was, and what the rates are multiplied by."""
-        return {**super().state_dict(), "scale": self.scale} if super().state_dict() else {}
+        """The best value and how long ago it was, what the rates are multiplied by, as they were given and set."""
+        return {**super().state_dict(), "scale": self.scale, "given": list(self._given), "set": list(self._set)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave, in a fit that has begun."""
+        super().load_state_dict(state)
+        self.scale, self._given, self._set = state["scale"], list(state["given"]), list(state["set"])
 
 
 def _set_rate(group: dict[str, Any], rate: float) -> None:

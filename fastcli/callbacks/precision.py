@@ -62,7 +62,6 @@ class MixedPrecision(Callback):
         self.precision = precision
         self.scaler: torch.amp.GradScaler | None = None
         self._unscaled = False
-        self._resumed: dict[str, Any] | None = None
         self._careful = contextlib.ExitStack()
 
     def before_fit(self, learner: Learner) -> None:
@@ -71,9 +70,7 @@ class MixedPrecision(Callback):
             self._careful.enter_context(single_pixels_in_fp32(learner.model))
         if self.precision == "fp16":
             self.scaler, self._unscaled = torch.amp.GradScaler(learner.device.type), False
-            if self._resumed is not None:
-                self.scaler.load_state_dict(self._resumed)
-                self._resumed = None
+            self._one = torch.ones((), device=learner.device)
             learner.optimizer_step = lambda: self._scaled_step(learner)  # type: ignore[method-assign]
 
     def before_validate(self, learner: Learner) -> None:
@@ -112,8 +109,10 @@ class MixedPrecision(Callback):
         return {} if self.scaler is None else {"scaler": self.scaler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        self._resumed = state.get("scaler")
+        """Take back what `state_dict` gave, in a fit that has begun."""
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
+            self.scaler.scale(self._one)  # it makes its tensors then: the next thing may be a step
 
 
 @callbacks(name="channels_last")

@@ -35,6 +35,8 @@ class Recorder(Callback):
         """How many training batches were recorded by the end of each epoch."""
         self.values: list[list[float]] = []
         """For each epoch the training loss, then the validation loss and the metrics."""
+        self._row: dict[str, Any] = {}
+        self._train = _Losses()
 
     def before_fit(self, learner: Learner) -> None:
         timer = learner.callback(Timer)
@@ -42,7 +44,7 @@ class Recorder(Callback):
         self._timer = timer
 
     def before_epoch(self, learner: Learner) -> None:
-        self._row: dict[str, Any] = {}
+        self._row = {}
 
     def before_train(self, learner: Learner) -> None:
         self._train = _Losses()
@@ -93,13 +95,32 @@ class Recorder(Callback):
         self.values.append([row["train_loss"], *(learner.scores.values() if learner.valid_loader is not None else ())])
 
     def state_dict(self) -> dict[str, Any]:
-        """What was recorded so far, by name."""
-        return {name: getattr(self, name) for name in ("losses", "lrs", "momenta", "iters", "values")}
+        """What was recorded so far, by name, and of the running epoch."""
+        return {
+            "losses": torch.tensor(self.losses, dtype=torch.float64),
+            "lrs": _compact(self.lrs),
+            "momenta": [*self.momenta] if None in self.momenta else torch.tensor(self.momenta, dtype=torch.float64),
+            "iters": list(self.iters),
+            "values": list(self.values),
+            "row": dict(self._row),
+            "running": self._train.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-        self.losses, self.lrs, self.momenta = list(state["losses"]), list(state["lrs"]), list(state["momenta"])
-        self.iters, self.values = list(state["iters"]), list(state["values"])
+        self.losses, self.lrs, self.momenta = (_listed(state[name]) for name in ("losses", "lrs", "momenta"))
+        self.iters, self.values, self._row = list(state["iters"]), list(state["values"]), dict(state["row"])
+        self._train = _Losses()
+        self._train.load_state_dict(state["running"])
+
+
+def _compact(rows: list[list[float]]) -> Any:
+    """A tensor, which is a hundredth of the work to save, where the rows are of one length."""
+    return torch.tensor(rows, dtype=torch.float64) if len(set(map(len, rows))) == 1 else [list(row) for row in rows]
+
+
+def _listed(given: Any) -> list[Any]:
+    return given.tolist() if isinstance(given, Tensor) else list(given)
 
 
 class _Losses:
@@ -116,6 +137,14 @@ class _Losses:
     def read(self) -> Tensor:
         """All of them (n_batches,) in float32; waits for the device."""
         return torch.stack(self._losses).float().cpu() if self._losses else torch.empty(0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The losses (n_batches,) and of how many samples each is; an empty one of none."""
+        return {"losses": torch.stack(self._losses), "sizes": list(self._sizes)} if self._losses else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self._losses, self._sizes = list(state["losses"]) if state else [], list(state.get("sizes", ()))
 
     def mean(self, losses: Tensor) -> float:
         """Per sample; summed in their order, so that it is the same wherever it is computed."""

@@ -55,11 +55,11 @@ class SaveModel(Tracker):
         if load_best and when != "improved":
             raise ConfigError("load_best needs the best weights, which are not saved", hint="use when: improved")
         self.file, self.when, self.load_best = file, when, load_best
-        self._written: Path | None = None
+        self._written = False
 
     def before_fit(self, learner: Learner) -> None:
         super().before_fit(learner)
-        self._written = None
+        self._written = False
 
     def after_epoch(self, learner: Learner) -> None:
         if self.when == "improved":
@@ -79,13 +79,22 @@ class SaveModel(Tracker):
 
     def cleanup_fit(self, learner: Learner) -> None:
         # Here and not before, because an average of the weights has taken their place by now.
-        if self.load_best and self._written is not None:
-            learner.model.load_state_dict(read_tensors(self._written))
+        if self.load_best and self._written:
+            learner.model.load_state_dict(read_tensors(learner.directory / self.file))
 
     def _write(self, learner: Learner, path: Path) -> None:
         make_directory(path.parent)
         write_tensors(path, learner.weights())
-        self._written = path
+        self._written = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value and how long ago it was, and whether there is a file."""
+        return {**super().state_dict(), "written": self._written}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave, in a fit that has begun."""
+        super().load_state_dict(state)
+        self._written = state["written"]
 
 
 @callbacks(name="csv_logger")

@@ -123,7 +123,6 @@ class TorchScheduler(Callback):
     ) -> None:
         self.make, self.every = make, every
         self._scheduler: LRScheduler | None = None
-        self._saved: dict[str, Any] | None = None
 
     def before_fit(self, learner: Learner) -> None:
         if any(isinstance(other, Scheduler) and "lr" in other.schedules for other in learner.callbacks):
@@ -131,9 +130,6 @@ class TorchScheduler(Callback):
         scheduler = self.make(learner.optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
             raise ConfigError("ReduceLROnPlateau wants a metric", hint="use the callback reduce_on_plateau")
-        if self._saved is not None:
-            scheduler.load_state_dict(self._saved)
-            self._saved = None
         self._scheduler, self._steps = scheduler, learner.step
 
     def after_step(self, learner: Learner) -> None:
@@ -151,8 +147,10 @@ class TorchScheduler(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The state of torch's scheduler; nothing before the first fit."""
-        return {} if self._scheduler is None else {"scheduler": self._scheduler.state_dict()}
+        return {} if self._scheduler is None else {"scheduler": self._scheduler.state_dict(), "steps": self._steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave, when the next fit begins."""
-        self._saved = state.get("scheduler")
+        """Take back what `state_dict` gave, in a fit that has begun."""
+        if self._scheduler is not None:
+            self._scheduler.load_state_dict(state["scheduler"])
+        self._steps = state["steps"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import threading
+import time
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -20,6 +23,9 @@ from fastcli.registry import callbacks
 if TYPE_CHECKING:
     from fastcli.learner.learner import Learner
 
+LOOK_EVERY = 1.0
+"""Seconds between two looks for a file that asks to save or to stop."""
+BY_FILE = -1
 EVERY = 50
 """Steps whose losses are read together on a device where a look waits for the device."""
 
@@ -100,20 +106,36 @@ class TerminateOnNaN(Callback):
 
 
 class StopOnSignal(Callback):
-    """Ctrl-C and SIGTERM end the fit after the running step, so that it can be saved; a second one leaves at once."""
+    """Ctrl-C and SIGTERM end the fit after the running step, so that it can be saved; a second one leaves at once.
+
+    SIGUSR1 has it saved and go on. In `directory`, if there is one, a file STOP or SAVE asks for the same.
+    """
 
     order = 90
+    orders = {"at_rest": -100}  # before whoever saves
     signals = (signal.SIGINT, signal.SIGTERM)
+    save_signal = getattr(signal, "SIGUSR1", None)
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path | None = None) -> None:
         self.received: int | None = None
+        self.stopping = False
+        """Whether the fit is being ended, and whoever saves must do so now."""
+        self.directory = directory
+        self._asked_to_save = False
+        self._looked = 0.0
         self._before: dict[int, Any] = {}
 
     def before_fit(self, learner: Learner) -> None:
+        self.stopping = False
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._receive) for number in self.signals}
+            if self.save_signal is not None:
+                self._before[self.save_signal] = signal.signal(self.save_signal, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        if number == self.save_signal:
+            self._asked_to_save = True
+            return
         self.received = number
         self._restore()
 
@@ -121,13 +143,41 @@ class StopOnSignal(Callback):
         while self._before:
             signal.signal(*self._before.popitem())
 
+    def at_rest(self, learner: Learner) -> None:
+        self._look_for_files()
+        self._stop_if_asked()
+
     def after_batch(self, learner: Learner) -> None:
+        if not learner.training:
+            self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
         if self.received is not None:
+            self.stopping = True
             raise CancelFit
 
+    def _look_for_files(self) -> None:
+        """See whether someone has asked by a file, once in a while; the file is taken away."""
+        if self.directory is None or time.monotonic() - self._looked < LOOK_EVERY:
+            return
+        self._looked = time.monotonic()
+        for name in ("SAVE", "STOP"):
+            if (self.directory / name).exists():
+                with contextlib.suppress(OSError):
+                    (self.directory / name).unlink()
+                self._asked_to_save = True
+                if name == "STOP":
+                    self.received = BY_FILE
+
+    def take_save(self) -> bool:
+        """Whether someone has asked for a save since the last time."""
+        asked, self._asked_to_save = self._asked_to_save, False
+        return asked
+
     def after_fit(self, learner: Learner) -> None:
-        if self.received == signal.SIGINT:
-            raise Stopped("interrupted; the run was saved")
+        if self.received in (signal.SIGINT, BY_FILE):
+            raise Stopped("stopped by the file STOP; the run was saved" if self.received == BY_FILE else
+                          "interrupted; the run was saved")  # fmt: skip
         if self.received is not None:
             raise Terminated("terminated; the run was saved")
 

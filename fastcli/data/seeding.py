@@ -26,14 +26,14 @@ def derive_seed(seed: int, *keys: int) -> int:
     return int(np.random.SeedSequence([seed, *keys]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def step_seeds(seed: int, epoch: int, use: int) -> Iterator[int]:
-    """The `derive_seed(seed, epoch, k, use)` of the steps k = 0, 1, 2, … without end.
+def step_seeds(seed: int, epoch: int, use: int, first: int = 0) -> Iterator[int]:
+    """The `derive_seed(seed, epoch, k, use)` of the steps k = `first`, `first` + 1, … without end.
 
     >>> seeds = step_seeds(42, 0, 2)
     >>> [next(seeds), next(seeds)] == [derive_seed(42, 0, 0, 2), derive_seed(42, 0, 1, 2)]
     True
     """
-    for start in count(0, BLOCK):
+    for start in count(first, BLOCK):
         steps = np.arange(start, start + BLOCK, dtype=np.uint32)
         entropy = [word for key in (seed, epoch, steps, use) for word in _words(key)]
         yield from _first_states(_mixed(entropy))

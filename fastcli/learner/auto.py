@@ -41,12 +41,22 @@ class KeepBest(Callback):
 
     def __init__(self) -> None:
         self.loss, self.weights = math.inf, dict[str, Tensor]()
+        self.seconds: float | None = None
+        """What a pass of the body over the training data takes; kept for a training that is resumed after it."""
 
     def after_epoch(self, learner: Any) -> None:
         """Keep this epoch if it is the best so far."""
         if learner.epoch_done and learner.scores["valid_loss"] < self.loss:
             self.loss = learner.scores["valid_loss"]
             self.weights = {name: value.detach().cpu().clone() for name, value in learner.model.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best loss and its weights, and how long a pass of the body took."""
+        return {"loss": self.loss, "weights": dict(self.weights), "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.loss, self.weights, self.seconds = state["loss"], dict(state["weights"]), state["seconds"]
 
     def restore(self, learner: Any) -> None:
         """Give the learner the best weights back."""
@@ -76,7 +86,7 @@ def auto(
         raise ConfigError("train.recipe: auto needs validation data to choose by", hint="choose another recipe")
     started, best = time.monotonic(), KeepBest()
     learner.callbacks.append(best)
-    seconds = _train_head(learner, lr, views, head_passes)
+    seconds = _train_head(learner, best, lr, views, head_passes)
     left = math.inf if minutes is None else 60 * minutes - (time.monotonic() - started)
     _choose_body(learner, body, body_epochs, left, seconds, limited=minutes is not None)
     _train_body(learner, best, lr)
@@ -84,7 +94,7 @@ def auto(
     learner.callbacks.remove(best)
 
 
-def _train_head(learner: Any, lr: float, views: int, passes: int | None) -> float:
+def _train_head(learner: Any, best: KeepBest, lr: float, views: int, passes: int | None) -> float:
     """Train the head; returns the seconds of one pass of the body over the training data."""
     learner.freeze()
     steps = max(1, len(learner.train_loader))
@@ -94,10 +104,10 @@ def _train_head(learner: Any, lr: float, views: int, passes: int | None) -> floa
     with cached_features(learner, views) as loader:
         began = time.monotonic()
         fit_one_cycle(learner, views, lr, pct_start=0.99)
-        seconds = (time.monotonic() - began) / views
+        best.seconds = (time.monotonic() - began) / views
         loader.passes = rest // ROWS
         fit_one_cycle(learner, ROWS, lr, div=1.0, pct_start=0.01)
-    return seconds
+    return best.seconds
 
 
 def _choose_body(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +55,7 @@ class FeatureLoader:
         self.learner, self.loader, self.views, self.passes = learner, loader, views, 1
         self._rows = [Rows(int(loader.indices.max()) + 1) for _ in range(views)]
         self._started = 0
+        self._next = learner.global_epoch
 
     def __len__(self) -> int:
         return len(self.loader) * self.passes
@@ -79,6 +81,19 @@ class FeatureLoader:
         return self.loader.names(batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        self._catch_up(self.loader.epoch)
+        yield from self._pass()
+
+    def _catch_up(self, epoch: int) -> None:
+        """Compute again what a training that is resumed in `epoch` had computed before, batch by batch as it did."""
+        for past in range(self._next, epoch):
+            if not self.complete or self.loader.weights is not None:
+                self.loader.set_epoch(past)
+                deque(self._pass(), maxlen=0)
+        self._next = max(self._next, epoch + 1)
+        self.loader.set_epoch(epoch)
+
+    def _pass(self) -> Iterator[tuple[Tensor, ...]]:
         if not self.complete:
             rows = self._rows[self._started]
             self._started += 1

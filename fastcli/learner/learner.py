@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,9 +21,10 @@ from fastcli.data.seeding import own_random_state, seed_device, step_seeds
 from fastcli.errors import ConfigError
 from fastcli.events import Callback, Cancel, handlers
 from fastcli.learner.phases import phase, wider
+from fastcli.learner.state import Position, Resumable, ended
 from fastcli.metrics import Metric
 from fastcli.models.create import layer_groups
-from fastcli.models.freezing import Norms, freeze_groups
+from fastcli.models.freezing import Norms, freeze_groups, set_modes
 from fastcli.models.hooks import evaluating
 from fastcli.optim.algorithms import adam
 from fastcli.optim.groups import parameter_groups
@@ -31,9 +33,11 @@ from fastcli.types import TargetInfo
 Found = TypeVar("Found", bound=Callback)
 OF_A_PASS = ("valid_loader", "training", "batch_index", "batch", "inputs", "targets", "prediction", "loss")
 """What a pass over a loader writes on the learner besides `scores`."""
+STEP, VALIDATION, FIT, EPOCH = 2, 6, 7, 8
+"""The uses of the seed, so that what is drawn does not depend on what was drawn before."""
 
 
-class Learner:
+class Learner(Resumable):
     """Trains `model` on `loaders`: an object with `train` and `valid`, or a pair of lists of (inputs…, targets).
 
     `loss_fn(prediction, targets)` returns a scalar; `optimizer` makes an optimizer from parameter groups. The loop
@@ -70,8 +74,8 @@ class Learner:
         self.batch_index = 0
         self.training = self.epoch_done = False
         self.directory = Path()
-        self.chosen: dict[str, Any] = {}
-        self.notes: list[str] = []
+        self.chosen, self.notes = {}, []
+        self.position, self.resumed, self.done = Position(), None, []
         self._handlers: dict[str, list[Callable[[Learner], None]]] = handlers([])
 
     def __repr__(self) -> str:
@@ -81,28 +85,43 @@ class Learner:
 
     def fit(self, epochs: int, *, callbacks: Sequence[Callback] = ()) -> list[dict[str, Any]]:
         """Train for `epochs` with these callbacks besides the learner's own; returns `history`, one dict per epoch."""
-        self.epochs, self.step, self.iteration = epochs, 0, 0
+        if self.resumed is not None and self.resumed.passes(self, epochs):
+            return self.history
+        self.epochs, self.step, self.iteration, self.epoch, self.epoch_done = epochs, 0, 0, 0, False
         self.steps_per_epoch = len(self.train_loader)
         self.total_iterations = epochs * self.steps_per_epoch
         if self.optimizer is None:
             self.create_optimizer()
         with self._heard_by([*self.callbacks, *callbacks]), own_random_state(self.device), self._cleaned_up():
+            self._seed(FIT, len(self.done))
+            if self.resumed is not None:
+                self.resumed.begin(self)
             try:
                 self._fit()
             except Cancel as stray:
                 raise RuntimeError(f"{type(stray).__name__} was raised where its phase was not running") from stray
+        self.done.append(ended(self))
         return self.history
 
     @phase("fit")
     def _fit(self) -> None:
-        for self.epoch in range(self.epochs):
-            self.epoch_done, self.iteration = False, self.epoch * self.steps_per_epoch
-            self._epoch()
+        first = self.resumed.first_epoch(self) if self.resumed is not None else 0
+        self._resumed_in("epoch", "over")
+        try:
+            for self.epoch in range(first, self.epochs):
+                self.epoch_done, self.iteration = False, self.epoch * self.steps_per_epoch
+                self._seed(EPOCH)
+                self._epoch()
+                self._rest("epoch", self.epoch + 1)
+        finally:
+            self.position = Position(len(self.done), "over", self.epoch + self.epoch_done)
 
     @phase("epoch")
     def _epoch(self) -> None:
-        self._set_modes(training=True)
-        self._train()
+        if not self._resumed_in("validate"):
+            self._set_modes(training=True)
+            self._train()
+            self._rest("validate", self.epoch)
         if self.valid_loader is not None:
             self._set_modes(training=False)
             self._validate()
@@ -111,15 +130,19 @@ class Learner:
 
     @phase("train")
     def _train(self) -> None:
-        seeds = step_seeds(self.seed, self.global_epoch, 2)
-        for self.batch_index, (batch, seed) in enumerate(zip(self._batches(self.train_loader), seeds, strict=False)):
+        first = self.position.batch if self._resumed_in("train") else 0
+        seeds = step_seeds(self.seed, self.global_epoch, STEP, first)
+        pairs = zip(self._batches(self.train_loader, first), seeds, strict=False)
+        for self.batch_index, (batch, seed) in enumerate(pairs, first):
             seed_device(self.device, seed)
             self._take(batch)
             self._batch()
             self.iteration += 1
+            self._rest("train", self.epoch, self.batch_index + 1)
 
     @phase("validate")
     def _validate(self) -> None:
+        self._seed(VALIDATION)
         with torch.no_grad():
             for self.batch_index, batch in enumerate(self._batches(self.valid_loader)):
                 self._take(batch)
@@ -170,11 +193,6 @@ class Learner:
         """The tensors that a checkpoint of the best keeps; a callback that averages weights replaces this."""
         return dict(self.model.state_dict())
 
-    def choose(self, name: str, value: Any, note: str = "") -> None:
-        """Keep what a recipe chose for its parameter `name`; `note` is told to whoever watches."""
-        self.chosen[name] = value
-        self.notes += [note] if note else []
-
     @property
     def progress(self) -> float:
         """How much of the fit's training batches are done, from 0 to 1."""
@@ -198,10 +216,12 @@ class Learner:
         self.optimizer = optimizer
         return optimizer
 
-    def _batches(self, loader: Any) -> Iterable[Any]:
+    def _batches(self, loader: Any, first: int = 0) -> Iterable[Any]:
         if hasattr(loader, "set_epoch"):
             loader.set_epoch(self.global_epoch)
-        return loader  # type: ignore[no-any-return]
+        if first == 0:
+            return loader  # type: ignore[no-any-return]
+        return loader.starting_at(first) if hasattr(loader, "starting_at") else islice(loader, first, None)
 
     def _take(self, batch: Sequence[Tensor]) -> None:
         moved = tuple(part.to(self.device, non_blocking=True) for part in batch)
@@ -210,13 +230,8 @@ class Learner:
         self.targets: Any = targets[0] if len(targets) == 1 else targets
 
     def _set_modes(self, *, training: bool) -> None:
-        """Training mode, but for what is wholly frozen: its batch norms keep their statistics, its dropout is off."""
         self.training = training
-        self.model.train(training)
-        for module in self.model.modules() if training else ():
-            parameters = list(module.parameters())
-            if parameters and not any(p.requires_grad for p in parameters):
-                module.eval()
+        set_modes(self.model, training)
 
     @contextlib.contextmanager
     def _heard_by(self, callbacks: Sequence[Callback]) -> Iterator[None]:

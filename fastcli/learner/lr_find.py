@@ -61,7 +61,8 @@ def lr_find(
 def _snapshot(learner: Any) -> dict[str, Any]:
     names = ("optimizer", "history", "scores", "global_epoch", "global_step", "epoch", "epochs", "step", "iteration")
     kept = {name: getattr(learner, name) for name in names} | {"callbacks": list(learner.callbacks)}
-    kept["history"] = list(learner.history)
+    kept |= {"history": list(learner.history), "done": list(learner.done), "resumed": learner.resumed}
+    learner.resumed = None  # what is gone on with is a training
     learner.callbacks = [Recorder() if isinstance(c, Recorder) else c for c in learner.callbacks if c.in_search]
     return kept
 

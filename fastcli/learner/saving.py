@@ -38,8 +38,8 @@ def save(learner: Any, path: str | Path, with_optimizer: bool = True) -> Path:
     if with_optimizer and learner.optimizer is not None:
         state: dict[str, Tensor] = {}
         header["optimizer"] = {
-            "kind": _kind(learner.optimizer),
-            "parameters": _parameters(learner.model, learner.optimizer),
+            "kind": kind_of(learner.optimizer),
+            "parameters": parameter_names(learner.model, learner.optimizer),
             "state": split_tensors(learner.optimizer.state_dict(), "state", state),
         }
         tensors |= {PREFIX + name: tensor for name, tensor in state.items()}
@@ -82,12 +82,12 @@ def load(learner: Any, path: str | Path, with_optimizer: bool | None = None, *, 
 def _restored(learner: Any, source: Path, saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Any:
     """A new optimizer of the learner with the state of the file."""
     optimizer = learner.create_optimizer()
-    if saved["kind"] != _kind(optimizer):
+    if saved["kind"] != kind_of(optimizer):
         raise FastcliError(
-            f"{source} has the state of {saved['kind']}, the learner trains with {_kind(optimizer)}",
+            f"{source} has the state of {saved['kind']}, the learner trains with {kind_of(optimizer)}",
             hint="make the learner with that optimizer, or load with with_optimizer=False",
         )
-    groups = _parameters(learner.model, optimizer)
+    groups = parameter_names(learner.model, optimizer)
     if saved["parameters"] != groups:
         other = _first_difference(saved["parameters"], groups)
         raise FastcliError(
@@ -117,7 +117,7 @@ def _compare(source: Path, weights: Mapping[str, Tensor], own: Mapping[str, Tens
     return missing
 
 
-def _kind(optimizer: Any) -> str:
+def kind_of(optimizer: Any) -> str:
     """The optimizer's class and, of one made of pieces, these."""
     if not isinstance(optimizer, Optimizer):
         return type(optimizer).__name__
@@ -126,7 +126,7 @@ def _kind(optimizer: Any) -> str:
     )
 
 
-def _parameters(model: Any, optimizer: Any) -> list[list[str]]:
+def parameter_names(model: Any, optimizer: Any) -> list[list[str]]:
     """The names of each group's parameters."""
     names = {id(parameter): name for name, parameter in model.named_parameters(remove_duplicate=False)}
     return [[names.get(id(p), "another's") for p in group["params"]] for group in optimizer.param_groups]

@@ -26,5 +26,14 @@ def freeze_groups(model: nn.Module, groups: Sequence[Sequence[nn.Parameter]], n:
             parameter.requires_grad_(i >= n if follows else norms == "train")
 
 
+def set_modes(model: nn.Module, training: bool) -> None:
+    """Training mode, but for what is wholly frozen: its batch norms keep their statistics, its dropout is off."""
+    model.train(training)
+    for module in model.modules() if training else ():
+        parameters = list(module.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            module.eval()
+
+
 def _is_norm(module: nn.Module, *, batch_only: bool) -> bool:
     return hasattr(module, "running_mean") if batch_only else "norm" in type(module).__name__.lower()

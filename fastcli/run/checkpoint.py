@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastcli.errors import FastcliError
 from fastcli.run.files import make_directory, write_json, writing
+from fastcli.run.nested import STATE, model_tensors, unpacked
 from fastcli.run.pair import FORMAT, Record, link, place, read_record, read_tensors, staged, verified
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ class Loaded:
     name: str
     """The one that was read; another than was asked for when `warning` says why."""
     tensors: dict[str, Tensor]
+    """The model's."""
     meta: dict[str, Any]
     warning: str | None = None
+    state: dict[str, Any] | None = None
+    """What a training goes on from, where it was saved with the weights."""
 
 
 def save(directory: Path, name: str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
@@ -75,15 +79,20 @@ class Checkpoints:
         self.insert("last", tensors, meta, keep=self.keep_last)
 
     def save_best(self, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], value: float) -> bool:
-        """Save a state at its rank by `value`; False, and nothing saved, when as many good ones are kept already."""
-        rank = self._rank(value)
-        if rank < self.keep_best:
-            self.insert("best", tensors, meta, keep=self.keep_best, rank=rank, value=value)
-        return rank < self.keep_best
+        """Save a state at its rank by `value`; False, and nothing saved, where `would_keep` says so."""
+        keeps = self.would_keep(value, meta.get("step"))
+        if keeps:
+            self.insert("best", tensors, meta, keep=self.keep_best, rank=self._rank(value), value=value)
+        return keeps
 
-    def would_keep(self, value: float) -> bool:
-        """Whether `save_best` would save a state with this value; never for NaN."""
-        return self._rank(value) < self.keep_best
+    def would_keep(self, value: float, step: int | None = None) -> bool:
+        """Whether `save_best` would save a state with this value; never for NaN.
+
+        Nor for one of the same step that is kept already: a resumed training comes to it again.
+        """
+        kept = [record for name, record in self.available().items() if _family(name) == "best"]
+        again = step is not None and any((r.value, r.meta.get("step")) == (value, step) for r in kept)
+        return not again and self._rank(value) < self.keep_best
 
     def available(self) -> dict[str, Record]:
         """The readable checkpoints by name; their tensors are not verified."""
@@ -109,7 +118,9 @@ class Checkpoints:
                 continue
             epoch = f" of epoch {meta['epoch']}" if "epoch" in meta else ""
             warning = f"{'; '.join(problems)}; using {candidate!r}{epoch}" if problems else None
-            return Loaded(candidate, tensors, meta, warning)
+            described = meta.pop(STATE, None)
+            state = None if described is None else unpacked(tensors, described)
+            return Loaded(candidate, model_tensors(tensors), meta, warning, state)
         raise FastcliError("; ".join(problems), hint="no other checkpoint of this run can stand in for it")
 
     def insert(

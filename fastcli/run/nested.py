@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PLAIN = (str, int, float, bool, type(None))
+STATE = "state"
+"""The key of a state among the JSON values of a checkpoint, and what the names of its tensors begin with."""
 
 
 def split_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
@@ -55,3 +57,24 @@ def join_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if kind == "tuple":
         return tuple(join_tensors(part, tensors) for part in content)
     return {key: join_tensors(part, tensors) for key, part in content}
+
+
+def packed(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], Any]:
+    """A learner's state as tensors and JSON; those of the model keep their own names, for whoever wants these alone.
+
+    Raises FastcliError for values that cannot be saved.
+    """
+    rest = {name: value for name, value in state.items() if name != "model"}
+    tensors: dict[str, Tensor] = {}
+    described = split_tensors(rest, STATE, tensors)
+    return {**state["model"], **tensors}, described
+
+
+def unpacked(tensors: Mapping[str, Tensor], described: Any) -> dict[str, Any]:
+    """The state that `packed` made these of; all of a plain checkpoint's tensors are the model's."""
+    return {**(join_tensors(described, tensors) if described else {}), "model": model_tensors(tensors)}
+
+
+def model_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of a checkpoint that are the model's own."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(f"{STATE}/")}

@@ -140,14 +140,13 @@ def test_an_error_leaves_the_average_and_a_plain_learner(event):
     close(learner.weights(), learner.model.state_dict())
 
 
-def test_its_state_goes_on():
+def test_its_state_goes_on(resumed):
     first = EMA(0.9)
     make([first]).fit(1)
     state = copy.deepcopy(first.state_dict())
     assert state["steps"] == 6
     again, watch = EMA(0.9), Watch()
-    again.load_state_dict(state)
-    learner = make([again, watch])
+    learner = make([again, watch, resumed(again, state)])
     learner.fit(1)
     expected = state["average"]
     for k, weights in enumerate(watch.steps[1:]):

@@ -151,11 +151,10 @@ def test_a_cancelled_step_keeps_its_gradients_in_scale():
     assert (weights(scaled) - weights(plain)).abs().max() < 1e-3
 
 
-def test_the_scaler_is_kept():
+def test_the_scaler_is_kept(resumed):
     precision = MixedPrecision("fp16")
     make([4, 4, 4, 4, 3], [precision]).fit(1)
     again = MixedPrecision("fp16")
-    again.load_state_dict(precision.state_dict())
-    make([4, 4, 4, 4, 3], [again]).fit(1)
+    make([4, 4, 4, 4, 3], [again, resumed(again, precision.state_dict())]).fit(1)
     assert again.state_dict()["scaler"]["_growth_tracker"] == 10
     assert MixedPrecision("bf16").state_dict() == {}

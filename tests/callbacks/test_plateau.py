@@ -61,12 +61,12 @@ def test_a_rate_that_a_schedule_sets_below_the_lowest_is_not_raised():
     assert rates(learner) == pytest.approx([0.01] * 7)
 
 
-def test_a_resumed_fit_goes_on():
+def test_a_resumed_fit_goes_on(resumed):
     first = ReduceOnPlateau(patience=2, factor=0.5)
     make([Scores([1, 2, 2, 2]), first]).fit(4)
-    assert first.state_dict() == {"value": 1, "epoch": 0, "waited": 1, "scale": 0.5}
+    state = first.state_dict()
+    assert state.items() >= {"value": 1, "epoch": 0, "waited": 1, "scale": 0.5}.items()
     again = ReduceOnPlateau(patience=2, factor=0.5)
-    again.load_state_dict(first.state_dict())
-    learner = make([Scores([2, 2]), again])
+    learner = make([Scores([2, 2]), again, resumed(again, {**state, "set": [None] * len(state["given"])})])
     learner.fit(2)
     assert rates(learner) == pytest.approx([0.05, 0.025])

@@ -83,13 +83,12 @@ def test_the_direction_is_chosen_and_a_file_is_as_readable_as_others(tmp_path):
     assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_resumed_fit_remembers_the_best(tmp_path):
+def test_a_resumed_fit_remembers_the_best(tmp_path, resumed):
     first = SaveModel()
     make(tmp_path, [Scores([2, 1]), first]).fit(2)
     saved = (tmp_path / "model.safetensors").read_bytes()
     again = SaveModel()
-    again.load_state_dict(first.state_dict())
-    make(tmp_path, [Scores([1.5]), again]).fit(1)
+    make(tmp_path, [Scores([1.5]), again, resumed(again, first.state_dict())]).fit(1)
     assert (tmp_path / "model.safetensors").read_bytes() == saved
 
 

@@ -1,6 +1,5 @@
 """Schedules of any hyperparameter, and torch's schedulers, in a fit."""
 
-import copy
 import math
 from functools import partial
 
@@ -147,15 +146,14 @@ def test_a_step_that_is_put_off_is_no_step_of_torchs_scheduler():
     assert learner.optimizer.param_groups[0]["lr"] == pytest.approx(1e-4 * 0.5**5)
 
 
-def test_torchs_scheduler_goes_on_from_its_state():
+def test_torchs_scheduler_goes_on_from_its_state(resumed):
     def new():
         return TorchScheduler(lambda o: lr_scheduler.CosineAnnealingLR(o, 20))
 
     first = new()
     learner, watch = fit(first, run=lambda learner: learner.fit(1))
     again = new()
-    again.load_state_dict(copy.deepcopy(first.state_dict()))
-    learner.callbacks = [again, watch]
+    learner.callbacks = [again, watch, resumed(again, {**first.state_dict(), "steps": 0})]
     learner.fit(1)
     wanted = [1e-3 * (1 + math.cos(math.pi * i / 20)) / 2 for i in range(20)]
     assert watch.of("lr") == pytest.approx(wanted, abs=1e-9)

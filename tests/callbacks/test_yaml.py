@@ -63,5 +63,5 @@ def test_callbacks_of_a_yaml_train_and_write_into_the_run(tmp_path, monkeypatch)
     saved = read_tensors(run / "weights" / "best.safetensors")  # the best of the second fit, which may not be of both
     assert saved.keys() == best.keys()
     last = read_tensors(run / "checkpoints" / "last.safetensors")
-    assert best.keys() == last.keys()
+    assert best.keys() < last.keys()  # which has what training goes on from as well
     assert any(not torch.equal(best[name], last[name]) for name in best)
