@@ -60,6 +60,7 @@ def tiers(given, scratch):
             cells, ratio = row(found, name, given.pictures)
             rows.append([name, *cells])
             ratios += [ratio] if ratio is not None and name != "off" else []
+        print()
         table([kind, "first batch, ms", "first epoch, img/s", "later, img/s", "first : later"], rows)
     return ratios
 

@@ -22,6 +22,7 @@ PER_TASK = 2**18
 MOST = 16
 """Items that it decodes then at most."""
 UNMEASURED = 4
+Decode = Callable[[int], Tensor | None]
 Found = dict[int, Tensor | DataError | None]
 
 
@@ -35,10 +36,13 @@ def sensible_threads(pixels: float | None) -> int:
 
 
 class Decoders:
-    """Threads that do `decode(i)` for items, whose pictures have so many `pixels` in the mean, where known."""
+    """Threads that do `decode(i)` for items, whose pictures have so many `pixels` in the mean, where known.
 
-    def __init__(self, decode: Callable[[int], Tensor | None], threads: int, pixels: float | None = None) -> None:
-        self.decode, self.threads = decode, threads
+    It is given with every call and not kept: whoever owns the decoders is not kept alive by them.
+    """
+
+    def __init__(self, threads: int, pixels: float | None = None) -> None:
+        self.threads = threads
         self.per_task = UNMEASURED if pixels is None else max(1, min(MOST, int(PER_TASK // max(1.0, pixels))))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._flying: dict[int, Future[Found]] = {}
@@ -52,42 +56,44 @@ class Decoders:
         """Wait for what was asked for, and let the threads end."""
         self._pool.shutdown()
 
-    def get(self, indices: Sequence[int], stop: threading.Event | None = None) -> dict[int, Tensor | None]:
+    def get(
+        self, decode: Decode, indices: Sequence[int], stop: threading.Event | None = None
+    ) -> dict[int, Tensor | None]:
         """What `decode` gives for these items, or the DataError of the first that has one is raised.
 
         Once `stop` is set nothing more is decoded, and CancelledError is raised.
         """
-        asked = self._ask(indices, stop)
+        asked = self._ask(decode, indices, stop)
         try:
-            return {index: self._result(index, future, stop) for index, future in asked.items()}
+            return {index: self._result(decode, index, future, stop) for index, future in asked.items()}
         finally:
             for future in asked.values():
                 future.cancel()  # after an error nobody waits for the rest
 
     @contextlib.contextmanager
-    def ahead(self, indices: Iterable[int], wanted: Callable[[int], bool]) -> Iterator[None]:
+    def ahead(self, decode: Decode, indices: Iterable[int], wanted: Callable[[int], bool]) -> Iterator[None]:
         """Context in which the threads also decode those of these items that are `wanted` by then, in this order."""
         stopped, waiting = threading.Event(), (i for i in indices if wanted(i) and i not in self._flying)
-
-        def more(_: object = None) -> None:
-            while not stopped.is_set():
-                with self._lock:
-                    task = list(islice(waiting, self.per_task))
-                if not task:
-                    return
-                future = self._ask(task, stopped)[task[-1]]
-                if not future.done():
-                    future.add_done_callback(more)
-                    return
-
         for _ in range(self.threads):
-            more()
+            self._more(decode, waiting, stopped)
         try:
             yield
         finally:
             stopped.set()
 
-    def _ask(self, indices: Sequence[int], stop: threading.Event | None) -> dict[int, Future[Found]]:
+    def _more(self, decode: Decode, waiting: Iterator[int], stopped: threading.Event, _: object = None) -> None:
+        """Have the next of the `waiting` items decoded, and then those after them."""
+        while not stopped.is_set():
+            with self._lock:
+                task = list(islice(waiting, self.per_task))
+            if not task:
+                return
+            future = self._ask(decode, task, stopped)[task[-1]]
+            if not future.done():
+                future.add_done_callback(partial(self._more, decode, waiting, stopped))
+                return
+
+    def _ask(self, decode: Decode, indices: Sequence[int], stop: threading.Event | None) -> dict[int, Future[Found]]:
         """The work in which each item is decoded: what others asked for already, or new."""
         tasks: list[tuple[Future[Found], list[int]]] = []
         with self._lock:
@@ -96,7 +102,7 @@ class Decoders:
             step = max(1, min(self.per_task, -(-len(new) // self.threads)))
             for start in range(0, len(new), step):
                 task = new[start : start + step]
-                future = self._pool.submit(self._work, task, stop)
+                future = self._pool.submit(_work, decode, task, stop)
                 self._flying.update(dict.fromkeys(task, future))
                 tasks.append((future, task))
         for future, task in tasks:
@@ -108,25 +114,26 @@ class Decoders:
         for index in task:
             self._flying.pop(index, None)
 
-    def _work(self, task: Sequence[int], stop: threading.Event | None) -> Found:
-        found: Found = {}
-        for index in task:
-            if stop is not None and stop.is_set():
-                raise CancelledError
-            try:
-                found[index] = self.decode(index)
-            except DataError as error:
-                found[index] = error
-        return found
-
-    def _result(self, index: int, future: Future[Found], stop: threading.Event | None) -> Tensor | None:
+    def _result(self, decode: Decode, index: int, future: Future[Found], stop: threading.Event | None) -> Tensor | None:
         while stop is None or not stop.is_set():
             try:
                 found = future.result()[index]
             except CancelledError:
-                future = self._ask([index], stop)[index]  # who asked for the same item had to stop
+                future = self._ask(decode, [index], stop)[index]  # who asked for the same item had to stop
                 continue
             if isinstance(found, DataError):
                 raise found
             return found
         raise CancelledError
+
+
+def _work(decode: Decode, task: Sequence[int], stop: threading.Event | None) -> Found:
+    found: Found = {}
+    for index in task:
+        if stop is not None and stop.is_set():
+            raise CancelledError
+        try:
+            found[index] = decode(index)
+        except DataError as error:
+            found[index] = error
+    return found

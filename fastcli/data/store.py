@@ -111,7 +111,7 @@ class Store:
         known = self._sizes[self._sizes[:, 0] >= 0]
         pixels = float(known.prod(1).mean()) if len(known) else None
         self.workers = sensible_threads(pixels) if workers is None else max(1, workers)
-        self._decoders = Decoders(self._decode, self.workers, pixels)
+        self._decoders = Decoders(self.workers, pixels)
         if self._shelf is None:
             return
         for index, view in sample.items():
@@ -176,7 +176,8 @@ class Store:
         Where it could not be kept nothing is done.
         """
         useful = self._shelf is not None and not self.complete
-        return self._decoders.ahead(indices if useful else (), lambda i: self._state[i] == WANTED and not self._full)
+        wanted = lambda i: self._state[i] == WANTED and not self._full  # noqa: E731
+        return self._decoders.ahead(self._decode, indices if useful else (), wanted)
 
     def close(self) -> None:
         """Let the threads end when they have done what was asked for; nothing can be decoded after that."""
@@ -195,7 +196,7 @@ class Store:
             elif index not in self.bad:
                 missing.append(index)
         if missing:
-            found = self._decoders.get(missing, stop)
+            found = self._decoders.get(self._decode, missing, stop)
             views |= {index: view for index, view in found.items() if view is not None}
         return views
 

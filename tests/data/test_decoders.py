@@ -11,14 +11,10 @@ from fastcli.errors import DataError
 SMALL, LARGE = 28 * 28, 500 * 375
 
 
-def decoders(decode, threads=2, pixels=SMALL):
-    return Decoders(decode, threads, pixels)
-
-
 def test_small_pictures_are_decoded_by_one_thread_many_at_a_time(monkeypatch):
     monkeypatch.setattr("fastcli.data.decoders.usable_cores", lambda: 8)
     assert [sensible_threads(pixels) for pixels in (SMALL, LARGE, None)] == [1, 8, 8]
-    tasks = [decoders(len, pixels=pixels).per_task for pixels in (0, SMALL, 256**2, LARGE, 10**9)]
+    tasks = [Decoders(2, pixels).per_task for pixels in (0, SMALL, 256**2, LARGE, 10**9)]
     assert tasks == [MOST, MOST, 4, 1, 1]
 
 
@@ -31,10 +27,10 @@ def test_everything_is_decoded_once_for_whoever_asks(threads, pixels):
         calls.append(i)
         return torch.tensor(i)
 
-    made, kept = decoders(decode, threads, pixels), {}
-    with made.ahead(range(100), lambda i: i not in kept):
+    made, kept = Decoders(threads, pixels), {}
+    with made.ahead(decode, range(100), lambda i: i not in kept):
         for start in range(0, 100, 10):
-            kept |= {i: int(found) for i, found in made.get(range(start, start + 10)).items() if i not in kept}
+            kept |= {i: int(found) for i, found in made.get(decode, range(start, start + 10)).items() if i not in kept}
     made.close()
     assert kept == {i: i for i in range(100)}
     assert set(calls) == set(range(100))
@@ -46,10 +42,10 @@ def test_the_error_of_one_item_is_not_that_of_its_neighbours():
             raise DataError(f"{i}.png is broken")
         return None if i == 4 else torch.tensor(i)
 
-    made = decoders(decode, threads=1)
+    made = Decoders(1, SMALL)
     with pytest.raises(DataError, match=r"^3.png"):
-        made.get(range(10))
-    assert made.get([2, 4]) == {2: torch.tensor(2), 4: None}
+        made.get(decode, range(10))
+    assert made.get(decode, [2, 4]) == {2: torch.tensor(2), 4: None}
     made.close()
 
 
@@ -60,8 +56,8 @@ def test_what_is_decoded_ahead_is_not_begun_when_nobody_wants_it_any_more():
         begun.append(i)
         assert go.wait(timeout=5)
 
-    made = decoders(decode, threads=1)
-    with made.ahead(range(100), lambda _: True):
+    made = Decoders(1, SMALL)
+    with made.ahead(decode, range(100), lambda _: True):
         while not begun:
             pass
     go.set()
@@ -70,8 +66,8 @@ def test_what_is_decoded_ahead_is_not_begun_when_nobody_wants_it_any_more():
 
 
 def test_other_errors_reach_everybody_who_waits():
-    made = decoders(lambda i: 1 // i)
+    made = Decoders(2, SMALL)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            made.get([1, 0])
+            made.get(lambda i: 1 // i, [1, 0])
     made.close()

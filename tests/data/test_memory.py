@@ -2,9 +2,11 @@ import gc
 from weakref import WeakKeyDictionary
 
 import pytest
+import torch
 
 from fastcli.data import memory
 from fastcli.data.memory import available_memory, free_disk, promise
+from fastcli.data.store import Store
 
 STAT = "anon 5\ninactive_file 30\ntotal_inactive_file 40\n"
 
@@ -47,6 +49,26 @@ def test_the_tightest_limit_above_a_batch_job_counts(version, groups, base, tmp_
     assert left(tmp_path, groups) == 300
     group(folder / "other", 50, 10, version=version, stat="")
     assert left(tmp_path, groups) == 300
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_store_keeps_to_the_limit_of_its_group(version, tmp_path, monkeypatch):
+    folder, groups = tmp_path / "cgroup" / ("memory" if version == 1 else ""), tmp_path / "groups"
+    groups.write_text("4:memory:/job\n" if version == 1 else "0::/job\n")
+    within = memory._cgroup_memory
+    monkeypatch.setattr(memory, "_promised", WeakKeyDictionary())
+    monkeypatch.setattr(memory, "_cgroup_memory", lambda: within(tmp_path / "cgroup", groups))
+
+    def tier():
+        load = lambda i: torch.zeros(3, 10, 10, dtype=torch.uint8)  # noqa: E731
+        return Store(load, 100, uniform=True, workers=1, epochs=1).tier  # 30,000 bytes
+
+    group(folder / "job", 100_000, 30_000, version=version, stat="")
+    assert tier() == "off"
+    group(folder / "job", 100_000, 20_000, version=version, stat="")
+    assert tier() == "ram"
+    group(folder / "job", 100_000, 70_000, version=version, stat="inactive_file 50000\ntotal_inactive_file 50000\n")
+    assert tier() == "ram"
 
 
 def test_what_is_promised_is_not_available(monkeypatch):

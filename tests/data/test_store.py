@@ -1,5 +1,6 @@
 import gc
 import threading
+import weakref
 from concurrent.futures import CancelledError
 from weakref import WeakKeyDictionary
 
@@ -238,6 +239,20 @@ def test_memory_that_one_store_will_fill_is_not_promised_to_another(monkeypatch)
     del first
     gc.collect()
     assert Store(picture, 100, uniform=True, epochs=1).tier == "ram"
+
+
+def test_pixels_go_with_their_store_at_once():
+    store = Store(picture, 40, uniform=True, tier="ram", workers=2)
+    with store.ahead(range(40)):
+        store.take(range(40))
+    store.close()
+    left = weakref.ref(store._shelf)
+    gc.disable()
+    try:
+        del store
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_pictures_are_decoded_ahead_while_that_is_wanted():
