@@ -11,6 +11,10 @@ from fastcli.errors import ConfigError
 
 WIDEST = 100
 """Characters of a source line that are shown; longer ones are cut around the mistake."""
+LONGEST = 600
+"""Characters of a message that are shown."""
+MOST = 100
+"""Mistakes after which reading stops: to look for what each of a million keys was meant to be takes hours."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,9 @@ class Problems:
         self._found: list[Problem] = []
 
     def add(self, place: Place, message: str, hint: str | None = None, key: str | None = None) -> None:
-        """Note one mistake."""
-        self._found.append(Problem(place, message, hint, key))
+        """Note one mistake. Raises `error()` when there are `MOST`."""
+        self._found.append(Problem(place, _cut(message), hint and _cut(hint), key))
+        self._stop_at_most()
 
     def error(self) -> InvalidConfigError:
         """The error of all mistakes, those of the first file first, the command line's last; there is at least one."""
@@ -62,6 +67,11 @@ class Problems:
     def take(self, other: Problems) -> None:
         """Add the mistakes that another collection found."""
         self._found.extend(other)
+        self._stop_at_most()
+
+    def _stop_at_most(self) -> None:
+        if len(self._found) >= MOST:
+            raise self.error()
 
     def __iter__(self) -> Iterator[Problem]:
         return iter(self._found)
@@ -73,8 +83,13 @@ class Problems:
 def render(problems: Iterable[Problem], sources: dict[str, list[str]]) -> str:
     """The block a person reads: each mistake with its lines, then how many there are."""
     blocks = [_render_one(problem, sources.get(problem.place.file, [])) for problem in problems]
-    count = f"{len(blocks)} error{'s' if len(blocks) > 1 else ''}; nothing was run"
+    more = " or more" if len(blocks) >= MOST else ""
+    count = f"{len(blocks)}{more} error{'s' if len(blocks) > 1 else ''}; nothing was run"
     return "\n".join([*blocks, count])
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def _render_one(problem: Problem, lines: list[str]) -> str:

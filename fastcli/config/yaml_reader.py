@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -14,6 +15,11 @@ MOST_VALUES = 100_000
 """Values in one file, counted after aliases are expanded: what stops an alias bomb."""
 MOST_TABS = 20
 """Places with tabs that are reported, each after another reading of the text."""
+
+MOST_DIGITS = 100
+"""Of a whole number, leading zeros included."""
+HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""What no encoding has; the others stand for bytes of file names that are no UTF-8."""
 
 NULL = "tag:yaml.org,2002:null"
 BOOL = "tag:yaml.org,2002:bool"
@@ -181,20 +187,42 @@ class _Builder:
         text = node.value
         try:
             if node.tag == STR:
-                return text
+                return self.text(text, place)
             if node.tag == NULL:
                 return None
             if node.tag == BOOL:
                 return {"true": True, "false": False}[text.lower()]
             if node.tag == INT:
-                return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+                return self.whole(text, place)
             if node.tag == FLOAT:
-                return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+                return self.number(text, place)
         except (KeyError, ValueError):
             self.problems.add(place, f"{text[:40]!r} is not {_TAG_WORDS[node.tag]}")
             return None
         self.problems.add(place, f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')!r} is not allowed here")
         return None
+
+    def text(self, text: str, place: Place) -> str:
+        if HALF.search(text):
+            self.problems.add(place, "half of a surrogate pair is no character", "write the character itself")
+        return text
+
+    def whole(self, text: str, place: Place) -> int | None:
+        if len(text) > MOST_DIGITS or abs(value := int(text, 0) if text[:2] in ("0x", "0o") else int(text)) >= 2**63:
+            self.problems.add(place, f"{_shown(text)} is too large: whole numbers have 64 bits")
+            return None
+        return value
+
+    def number(self, text: str, place: Place) -> float | None:
+        value = float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+        if math.isinf(value) and "i" not in text.lower():
+            self.problems.add(place, f"{_shown(text)} is too large", "write .inf for infinity")
+            return None
+        return value
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 40 else text[:39] + "…"
 
 
 _STOP = object()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 import warnings
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from fastcli.models.hub import hub_weights
 KEY = "model.pretrained"
 ENOUGH = 0.9
 """The share of a body's tensors that a file must have; below it, the file is of another architecture."""
+SAFE_TORCH = (2, 10)
+"""From here on no fault is known in how torch reads tensors alone out of a pickle."""
 NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
 """Where training programs keep the weights in their checkpoints; averaged ones first, as in timm."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "body.")
@@ -92,12 +95,23 @@ def _read_safetensors(path: Path) -> Mapping[Any, Any]:
 
 
 def _read_torch(path: Path) -> Mapping[Any, Any]:
+    _require_safe_torch(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of pickle protocols; what is no tensor is refused all the same
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(loaded, Mapping):
         raise ValueError(f"it holds a {type(loaded).__name__}, not tensors by name")
     return next((loaded[key] for key in NESTED if isinstance(loaded.get(key), Mapping)), loaded)
+
+
+def _require_safe_torch(path: Path) -> None:
+    """Raise DataError where this torch's reader of pickles can be made to write over memory (CVE-2026-24747)."""
+    major, minor = (int(part) for part in re.findall(r"\d+", torch.__version__)[:2])
+    if (major, minor) < SAFE_TORCH:
+        raise DataError(
+            f"{path}: to open a file that is no .safetensors with torch {torch.__version__} is not safe",
+            hint=f"install torch {SAFE_TORCH[0]}.{SAFE_TORCH[1]} or newer, or make it .safetensors elsewhere",
+        )
 
 
 def fit_weights(model: Any, weights: dict[str, Tensor], source: str) -> WeightsReport:

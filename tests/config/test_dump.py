@@ -63,7 +63,12 @@ TRICKY = [
     "\ufeff",
 ]
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | text | st.sampled_from(TRICKY),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63) + 1, 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | text
+    | st.sampled_from(TRICKY),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text | st.sampled_from(TRICKY), inner, max_size=3),
     max_leaves=8,
 )
@@ -82,7 +87,11 @@ def test_what_is_written_is_read_again(value):
     assert read(written) == {"value": value}
 
 
-@given(st.dictionaries(text.filter(str.strip), st.sampled_from(TRICKY) | text | st.integers() | st.booleans()))
+@given(
+    st.dictionaries(
+        text.filter(str.strip), st.sampled_from(TRICKY) | text | st.integers(-(2**63) + 1, 2**63 - 1) | st.booleans()
+    )
+)
 def test_yaml_1_1_reads_the_same(value):
     assert yaml.safe_load(to_yaml(value)) == value
 
@@ -109,13 +118,13 @@ def test_sections_come_in_the_order_of_the_models(write):
 params = st.fixed_dictionaries(
     {},
     optional={
-        "experiment": st.fixed_dictionaries({"notes": text, "tags": st.lists(text), "seed": st.integers(0)}),
+        "experiment": st.fixed_dictionaries({"notes": text, "tags": st.lists(text), "seed": st.integers(0, 2**63 - 1)}),
         "optimizer": st.sampled_from(["adam", "sgd"])
         | st.fixed_dictionaries({"name": st.just("adam"), "eps": st.floats(1e-9, 1)}),
-        "train": st.just("fine_tune") | st.fixed_dictionaries({"epochs": st.integers(1)}),
+        "train": st.just("fine_tune") | st.fixed_dictionaries({"epochs": st.integers(1, 2**63 - 1)}),
         "callbacks": st.lists(
             st.just("early_stopping")
-            | st.fixed_dictionaries({"name": st.just("early_stopping"), "patience": st.integers(1)})
+            | st.fixed_dictionaries({"name": st.just("early_stopping"), "patience": st.integers(1, 2**63 - 1)})
         ),
         "checkpoint": st.fixed_dictionaries({"every_minutes": st.floats(0, allow_infinity=False)}),
     },
