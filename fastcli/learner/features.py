@@ -18,10 +18,15 @@ from torch import Tensor
 from fastcli.callbacks.precision import ChannelsLast
 from fastcli.callbacks.timing import Timer
 from fastcli.data.loader import Loader
+from fastcli.data.memory import available_memory
 from fastcli.data.plan import Batch
 from fastcli.errors import ConfigError
+from fastcli.models.hooks import evaluating
 
-__all__ = ["FeatureLoader", "cached_features"]
+__all__ = ["FeatureLoader", "cached_features", "views_that_fit"]
+
+SHARE = 0.3
+"""Of the memory that is free, for features."""
 
 
 class Rows:
@@ -141,6 +146,28 @@ class FeatureLoader:
         return features
 
 
+def views_that_fit(learner: Any) -> int:
+    """How many views of the training pictures have features that a part of the free memory holds.
+
+    Raises ConfigError as `cached_features` does.
+    """
+    _check(learner)
+    inputs, n = learner.loaders.input, learner.train_loader.n
+    with torch.no_grad(), evaluating(learner.model):
+        row = learner.model.features(torch.zeros(1, inputs.channels, *inputs.size, device=learner.device))
+    free = torch.cuda.mem_get_info(learner.device)[0] if learner.device.type == "cuda" else available_memory()
+    return int(SHARE * free / (row.nbytes * max(1, n)))
+
+
+def _check(learner: Any) -> None:
+    model, loaders = learner.model, (learner.train_loader, learner.valid_loader)
+    if not (hasattr(model, "features") and hasattr(model, "classify")):
+        raise ConfigError(f"{type(model).__name__} has no frozen body whose features could be kept",
+                          hint="use an architecture of timm", key="train.cache_features")  # fmt: skip
+    if not all(isinstance(loader, Loader) for loader in loaders if loader is not None) or learner.n_inputs != 1:
+        raise ConfigError("features are kept of single pictures from a data block", key="train.cache_features")
+
+
 @contextlib.contextmanager
 def cached_features(learner: Any, views: int = 1) -> Iterator[FeatureLoader]:
     """Inside, the learner trains and validates its head on features of its frozen body, each computed once.
@@ -148,12 +175,8 @@ def cached_features(learner: Any, views: int = 1) -> Iterator[FeatureLoader]:
     Gives the training loader. Callbacks see features where they would see pictures. Raises ConfigError for a model that
     has no body and head of its own, and for loaders that are not of a data block.
     """
+    _check(learner)
     model, loaders = learner.model, (learner.train_loader, learner.valid_loader)
-    if not (hasattr(model, "features") and hasattr(model, "classify")):
-        raise ConfigError(f"{type(model).__name__} has no frozen body whose features could be kept",
-                          hint="use an architecture of timm", key="train.cache_features")  # fmt: skip
-    if not all(isinstance(loader, Loader) for loader in loaders if loader is not None) or learner.n_inputs != 1:
-        raise ConfigError("features are kept of single pictures from a data block", key="train.cache_features")
     learner.train_loader = FeatureLoader(learner, loaders[0], views)
     learner.valid_loader = loaders[1] and FeatureLoader(learner, loaders[1])
     model.forward = model.classify

@@ -7,7 +7,6 @@ from fastcli.data.blocks import CategoryBlock, ImageBlock
 from fastcli.data.datablock import DataBlock
 from fastcli.errors import ConfigError
 from fastcli.events import Callback
-from fastcli.learner.auto import auto
 from fastcli.learner.features import cached_features
 from fastcli.learner.learner import Learner
 from fastcli.learner.recipes import fine_tune, fit_one_cycle
@@ -112,31 +111,3 @@ def test_a_model_without_a_body_and_a_training_body_are_told(shapes):
     learner.model = torch.nn.Flatten()
     with pytest.raises(ConfigError, match="no frozen body"), cached_features(learner):
         pass
-
-
-def test_auto_tells_and_keeps_what_it_chose(shapes):
-    learner = make(shapes)
-    auto(learner, lr=1e-2)
-    assert learner.chosen["body"] == "all"  # an epoch takes less than ten seconds
-    assert learner.chosen["body_epochs"] == 1
-    assert learner.chosen["head_passes"] == 50
-    assert len(learner.notes) == 2
-    assert "an epoch of all of it takes about" in learner.notes[1]
-    best = min(row["valid_loss"] for row in learner.history)
-    assert learner.validate()["valid_loss"] == pytest.approx(best, 1e-4)
-    assert not [c for c in learner.callbacks if type(c).__name__ == "KeepBest"]
-
-
-def test_auto_does_what_it_is_told(shapes):
-    learner = make(shapes)
-    auto(learner, lr=1e-2, head_passes=4, body="none")
-    assert learner.chosen == {"head_passes": 4, "body": "none", "body_epochs": 0}
-    assert len(learner.history) == 4
-    body = make(shapes).model.body.state_dict()
-    assert all(torch.equal(value, body[name]) for name, value in learner.model.body.state_dict().items())
-
-
-def test_auto_keeps_to_its_minutes(shapes):
-    learner = make(shapes)
-    auto(learner, minutes=1e-6, head_passes=4)
-    assert learner.chosen["body"] == "none"
