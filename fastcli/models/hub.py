@@ -38,6 +38,7 @@ def _from_hub(name: str, repository: str, file: str | None) -> Path:
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # else the versions of what is installed here travel along
     place, _, revision = repository.partition("@")
     files = (file,) if file else FILES
     for candidate in files:
