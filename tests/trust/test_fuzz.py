@@ -22,36 +22,10 @@ CODES = (0, 1, 2, 3, 4, 5)
 FAST = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 GOOD = "data: {source: d}\nmodel: mlp\n"
 KEYS = st.sampled_from(
-    [
-        "data",
-        "model",
-        "train",
-        "source",
-        "batch_size",
-        "name",
-        "plugins",
-        "extends",
-        "callbacks",
-        "lr",
-        "optimizer",
-        "runtime",
-        "device",
-        "experiment",
-        "seed",
-        "label",
-        "split",
-        "<<",
-        "loss",
-        "metrics",
-        "item_transforms",
-        "classes",
-        "output",
-        "version",
-        "normalize",
-        "recipe",
-        "epochs",
-    ]
-)
+    ["data", "model", "train", "source", "batch_size", "name", "plugins", "extends", "callbacks", "lr", "optimizer",
+     "runtime", "device", "experiment", "seed", "label", "split", "<<", "loss", "metrics", "item_transforms", "classes",
+     "output", "version", "normalize", "recipe", "epochs"]
+)  # fmt: skip
 WORDS = st.sampled_from(
     ["adam", "mlp", "PETS", "..", "/", "${env:HOME}", "${env:", "x.py", "fit", "random", "resize", "auto"]
 )
