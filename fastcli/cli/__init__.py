@@ -16,6 +16,8 @@ import typer
 from fastcli import __version__
 from fastcli.cli import config, console
 from fastcli.cli.bench import EXAMPLE, bench
+from fastcli.cli.init import EXAMPLE as INIT_EXAMPLE
+from fastcli.cli.init import init
 from fastcli.cli.lr_find import lr_find
 from fastcli.cli.predict import predict
 from fastcli.cli.train import train
@@ -28,6 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Train image models from a YAML file.",
 )
+app.command(epilog=INIT_EXAMPLE)(init)
 app.command()(train)
 app.command("lr-find")(lr_find)
 app.command(epilog=EXAMPLE)(bench)

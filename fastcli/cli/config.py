@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastcli.cli import console
+from fastcli.cli.init import EXAMPLE as INIT_EXAMPLE
+from fastcli.cli.init import init
 
 if TYPE_CHECKING:
     from fastcli.config.load import LoadedConfig
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show, check and describe configurations.")
+
+app.command("init", epilog=INIT_EXAMPLE)(init)
 
 ConfigFile = Annotated[str, typer.Argument(metavar="CONFIG", help="The YAML file.", show_default=False)]
 Overrides = Annotated[

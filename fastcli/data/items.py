@@ -210,7 +210,7 @@ def csv_rows(
     Raises DataError for a missing column or file and for a row of another length.
     """
     table = _csv_path(Path(root), file)
-    names, lines = _read_table(table, delimiter, header)
+    names, lines = read_table(table, delimiter, header)
     key = column_name(path_column, names)
     base = table.parent / folder
     rows = [
@@ -233,7 +233,7 @@ def _csv_path(root: Path, file: str | None) -> Path:
     return table
 
 
-def _read_table(table: Path, delimiter: str | None, header: bool) -> tuple[list[str], list[list[str]]]:
+def read_table(table: Path, delimiter: str | None, header: bool) -> tuple[list[str], list[list[str]]]:
     """Column names and the cells of each row that is not empty."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:

@@ -19,7 +19,7 @@ from PIL import ExifTags, UnidentifiedImageError
 
 from fastcli.errors import DataError
 
-__all__ = ["MAX_PIXELS", "flat", "open_regular", "read_picture", "turn_of", "upright"]
+__all__ = ["MAX_PIXELS", "flat", "open_regular", "read_header", "read_picture", "turn_of", "upright", "upright_size"]
 
 Converted = TypeVar("Converted")
 MAX_PIXELS = 178_956_970
@@ -42,21 +42,28 @@ def read_picture(
     max_pixels: int = MAX_PIXELS,
     name: str | None = None,
     before: Callable[[Pillow.Image], object] | None = None,
+    load: bool = True,
 ) -> Converted:
     """What `convert` makes of the loaded Pillow picture, with the checks and the errors of `open_image`.
 
-    `before` is shown the picture when its header is read, and may ask for it to be decoded smaller.
+    `before` is shown the picture when its header is read, and may ask for it to be decoded smaller. Without `load`
+    the header is all that is read.
     """
     if isinstance(source, str | PathLike):
         shown = name or fspath(source)
         try:
             with open_regular(source) as file:
-                return _read(file, shown, convert, max_pixels, before)
+                return _read(file, shown, convert, max_pixels, before, load)
         except FileNotFoundError:
             raise DataError(f"{shown}: no such file") from None
         except OSError as error:
             raise DataError(f"{shown}: cannot be read: {error.strerror or error}") from None
-    return _read(source, name or str(getattr(source, "name", "image")), convert, max_pixels, before)
+    return _read(source, name or str(getattr(source, "name", "image")), convert, max_pixels, before, load)
+
+
+def read_header(path: str | PathLike[str]) -> tuple[tuple[int, int], str]:
+    """Width and height of a picture that is turned upright, and its mode, by its header. Raises DataError."""
+    return read_picture(path, lambda picture: (upright_size(picture), picture.mode), load=False)
 
 
 def open_regular(path: str | PathLike[str]) -> BinaryIO:
@@ -74,7 +81,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 def _read(
     file: BinaryIO, name: str, convert: Callable[[Pillow.Image], Converted], max_pixels: int,
-    before: Callable[[Pillow.Image], object] | None,
+    before: Callable[[Pillow.Image], object] | None, load: bool,
 ) -> Converted:  # fmt: skip
     _silence_pillow()
     _allow(max_pixels)
@@ -84,7 +91,8 @@ def _read(
             _check_header(picture, name, max_pixels)
             if before is not None:
                 before(picture)
-            picture.load()
+            if load:
+                picture.load()
             return convert(picture)
     except UnidentifiedImageError:
         reason = "is not a picture that Pillow can read" if file.seek(0, 2) else "the file is empty"
@@ -128,6 +136,14 @@ def upright(picture: Pillow.Image) -> Pillow.Image:
     """The picture turned as its EXIF orientation says."""
     turn = turn_of(picture)
     return picture if turn is None else picture.transpose(turn)
+
+
+def upright_size(picture: Pillow.Image) -> tuple[int, int]:
+    """Width and height after `upright`."""
+    width, height = picture.size
+    turned = turn_of(picture) in (Pillow.Transpose.ROTATE_270, Pillow.Transpose.ROTATE_90,
+                                  Pillow.Transpose.TRANSPOSE, Pillow.Transpose.TRANSVERSE)  # fmt: skip
+    return (height, width) if turned else (width, height)
 
 
 def turn_of(picture: Pillow.Image) -> Pillow.Transpose | None:
