@@ -11,9 +11,8 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from fastcli.callbacks.precision import ChannelsLast, MixedPrecision
 from fastcli.callbacks.stop import TerminateOnNaN
 from fastcli.components import Parts, about, as_list, load_components
 from fastcli.config.models import Component, Config
@@ -26,15 +25,17 @@ from fastcli.data.seeding import own_random_state
 from fastcli.data.splitters import guess_layout
 from fastcli.errors import ConfigError, DataError, did_you_mean
 from fastcli.events import Callback
+from fastcli.learner.compiling import Task, choose_compile
 from fastcli.learner.learner import Learner
 from fastcli.learner.outputs import check_outputs
 from fastcli.learner.probe import Choice, choose_precision
+from fastcli.learner.settings import device_callbacks, gpu_settings
 from fastcli.losses import default_loss
 from fastcli.metrics import Metric, default_metrics
 from fastcli.models.create import component_of, create_model, input_config_of
 from fastcli.models.finetune import InputConfig
 from fastcli.registry import REGISTRIES
-from fastcli.training import Experiment
+from fastcli.training import Experiment, epochs_of
 from fastcli.transforms.normalize import IMAGENET, Normalize
 from fastcli.types import InputInfo
 
@@ -66,14 +67,16 @@ class _Builder:
             torch.manual_seed(seed)
             loaders = self._loaders(datasets, device)
             model = self._model(loaders.input, loss_fn.n_out)
-            choice = self._precision(model, loaders, loss_fn, device)
-        chosen = self._callbacks()
+            batch = loaders.one_batch()
+            choice = self._precision(model, batch, loaders, loss_fn)
+        chosen, optimizer, recipe = self._callbacks(), self._optimizer(), self._recipe()
+        compiled, note = self._compile(model, batch, len(loaders.train), loss_fn, choice)
         learner = Learner(
-            loaders, model, loss_fn, self._optimizer(), metrics=metrics, device=device, seed=seed,
-            callbacks=[*self._precision_callbacks(choice), *chosen],
+            loaders, model, loss_fn, optimizer, metrics=metrics, device=device, seed=seed,
+            callbacks=[*device_callbacks(choice, device, compiled=compiled), *chosen],
         )  # fmt: skip
+        learner.notes += [note] if note else []
         self._check(learner, chosen)
-        recipe = self._recipe()
         monitor = self._monitor(metrics)
         return Experiment(self.parts.config(), datasets, loaders, learner, recipe, choice, monitor, loss_fn.n_out)
 
@@ -269,20 +272,28 @@ class _Builder:
         self.parts.resolved["runtime.device"] = name
         return device
 
-    def _precision(self, model: nn.Module, loaders: DataLoaders, loss_fn: Any, device: torch.device) -> Choice:
-        runtime = self.config.runtime
-        *inputs, targets = loaders.one_batch()
+    def _precision(self, model: nn.Module, batch: tuple[Tensor, ...], loaders: DataLoaders, loss_fn: Any) -> Choice:
+        runtime, device = self.config.runtime, loaders.device
+        *inputs, targets = batch
         check_outputs(self.config.model.name, model.to(device), inputs[0], targets, loaders.target, loss_fn.n_out)
-        choice = choose_precision(
-            model, inputs[0], targets, loss_fn, device=device, precision=runtime.precision,
-            channels_last=runtime.channels_last, name=str(self.parts.resolved["model"]), memory=home() / "probe.json",
-        )  # fmt: skip
+        with gpu_settings(device, benchmark=runtime.deterministic != "strict"):
+            choice = choose_precision(
+                model, inputs[0], targets, loss_fn, device=device, precision=runtime.precision,
+                channels_last=runtime.channels_last, name=str(self.parts.resolved["model"]),
+                memory=home() / "probe.json",
+            )  # fmt: skip
         self.parts.resolved |= {"runtime.precision": choice.precision, "runtime.channels_last": choice.channels_last}
-        self.parts.resolved["runtime.compile"] = runtime.compile is True
-        if runtime.compile is True:
-            model.compile()
         return choice
 
-    def _precision_callbacks(self, choice: Choice) -> list[Callback]:
-        chosen: list[Callback] = [ChannelsLast()] if choice.channels_last else []
-        return chosen if choice.precision == "fp32" else [*chosen, MixedPrecision(choice.precision)]
+    def _compile(
+        self, model: nn.Module, batch: tuple[Tensor, ...], per_epoch: int, loss_fn: Any, choice: Choice
+    ) -> tuple[bool, str]:
+        """Whether the model is compiled, which it is then, and what to tell of that."""
+        runtime, train = self.config.runtime, self.parts.resolved["train"]
+        epochs, phases = epochs_of(train), 2 if train.get("freeze_epochs") else 1
+        steps = None if epochs is None else epochs * per_epoch
+        task = Task(model, batch, loss_fn, choice, self.config.network, steps, phases)
+        with own_random_state(task.device), gpu_settings(task.device, benchmark=runtime.deterministic != "strict"):
+            compiled, note = choose_compile(runtime.compile, task, home() / "probe.json")
+        self.parts.resolved["runtime.compile"] = compiled
+        return compiled, note

@@ -15,6 +15,7 @@ import torch
 from fastcli.callbacks.checkpoint import Checkpoint, WriteMetrics
 from fastcli.callbacks.monitor import Best, direction
 from fastcli.callbacks.precision import autocast
+from fastcli.callbacks.shapes import has_static_shapes
 from fastcli.callbacks.stop import StopOnSignal
 from fastcli.config.dump import dump
 from fastcli.config.models import Config
@@ -30,6 +31,7 @@ from fastcli.learner.learner import Learner
 from fastcli.learner.limit import Speed, measure
 from fastcli.learner.lr_find import LRFind, lr_find
 from fastcli.learner.probe import Choice
+from fastcli.learner.settings import gpu_settings
 from fastcli.models.create import describe
 from fastcli.report.card import model_card
 from fastcli.report.training import plot_batch, plot_training
@@ -66,7 +68,7 @@ class Experiment:
         self.learner.directory = run.path
         self.learner.callbacks += [*callbacks, *self._recording(run), StopOnSignal()]
         try:
-            with determinism(self.config.runtime.deterministic, self.learner.device), self._memory_told():
+            with self._settings(), self._memory_told():
                 self.recipe(self.learner)
         except BaseException as error:
             self._end_early(run, error)
@@ -82,6 +84,10 @@ class Experiment:
             train = {**self.config.train.model_dump(), **self.learner.chosen}
             self.config = Config.model_validate({**self.config.model_dump(), "train": train})
             run.write_resolved(dump(self.config))
+
+    def _settings(self) -> contextlib.AbstractContextManager[None]:
+        mode, static = self.config.runtime.deterministic, has_static_shapes(self.learner)
+        return settings(mode, self.learner.device, static_shapes=static)
 
     @contextlib.contextmanager
     def _memory_told(self) -> Iterator[None]:
@@ -102,7 +108,7 @@ class Experiment:
         if self._begins_frozen:
             self._freeze()
         try:
-            with self._memory_told():
+            with self._settings(), self._memory_told():
                 return lr_find(self.learner, **options)
         finally:
             if self._begins_frozen:
@@ -111,7 +117,7 @@ class Experiment:
     def speed(self, **options: Any) -> list[Speed]:
         """The speed of each phase of the recipe beside its limit; the learner is no good for training afterwards."""
         found = []
-        with determinism(self.config.runtime.deterministic, self.learner.device), self._memory_told():
+        with self._settings(), self._memory_told():
             if self._begins_frozen:
                 self._freeze()
                 found.append(measure(self.learner, "frozen", **options))
@@ -220,13 +226,17 @@ class Experiment:
 
 
 @contextlib.contextmanager
-def determinism(mode: str, device: torch.device) -> Iterator[None]:
-    """Operations that may differ from run to run are refused with `strict`, and warned of with `warn` on a GPU."""
+def settings(mode: str, device: torch.device, *, static_shapes: bool) -> Iterator[None]:
+    """How torch computes meanwhile: on a GPU by `gpu_settings`, and repeatably.
+
+    Operations that may differ from run to run are refused with the mode `strict`, and warned of with `warn` on a GPU.
+    """
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     wanted = mode == "strict" or (mode == "warn" and device.type == "cuda")
     torch.use_deterministic_algorithms(wanted or before[0], warn_only=mode != "strict")
     try:
-        yield
+        with gpu_settings(device, benchmark=static_shapes and mode != "strict"):
+            yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 

@@ -8,7 +8,7 @@ what watches, stops and saves, 90 what shows. A loss is recorded (100) when all 
 
 - `timing`, `record`: how long it takes, and what came of it; every learner has these two
 - `schedule`, `plateau`: hyperparameters by how much is done, and by how much it helps
-- `mix`, `smoothing`, `epochs`: other batches, targets and sizes
+- `mix`, `smoothing`, `epochs`: other batches, targets and sizes; `shapes`: the same one for every batch
 - `precision`, `gradients`, `ema`, `modes`: how a step is taken, and in which mode a module is
 - `monitor`: what improves; `stop`, `checkpoint`, `save`: what ends a training and what it leaves
 - `activations`: what goes through the layers

@@ -10,7 +10,8 @@ deterministic: sorted, seeded and written down. Pixels are decoded once and kept
 - `blocks`, `encoders`, `spatial_encoders`, `values`: what a part of a sample is, how it is made and what outputs mean
 - `datablock`, `datasets`, `summary`: all of that in one recipe, its labelled samples, and a walk through it
 - `store`, `memory`: pixels decoded once; `sources`, `elements`: each part of all samples, collated in its own way
-- `plan`, `seeding`: which items make which batch; `loader`, `loaders`, `tensors`: batches as the loop sees them
+- `plan`, `seeding`: which items make which batch; `loader`, `loaders`, `tensors`: batches as the loop sees them;
+  `side_stream`: beside the step that a GPU is busy with
 
 Rejected: worker processes by default (they cost start-up and memory, threads decode as fast), pandas for reading a CSV,
 `tarfile.extractall` for archives of strangers, and a global random state.

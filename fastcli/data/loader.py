@@ -16,6 +16,7 @@ from torch import Tensor
 from fastcli.data.elements import Element, Pixels, as_element, like
 from fastcli.data.plan import Batch, BatchPlan
 from fastcli.data.seeding import generator
+from fastcli.data.side_stream import a_step_ahead, pinned
 from fastcli.data.store import Store
 from fastcli.errors import DataError
 from fastcli.transforms.batch import BatchPipeline
@@ -84,16 +85,30 @@ class Loader(BatchPlan):
 
     def planned(self, first: int = 0) -> Iterator[tuple[Batch, tuple[Tensor, ...] | None]]:
         """Each batch of the plan with what came of it: None where none of its items can be opened."""
-        for batch, elements in self._assembled(self.plan(self.epoch)[first:]):
-            yield batch, self._finished(batch, elements) if elements[0].shape[0] else None
+        made = self._assembled(self.plan(self.epoch)[first:])
+        return a_step_ahead(made, self._done, self.device) if self._on_gpu else map(self._done, made)
+
+    def _done(self, made: tuple[Batch, list[Tensor]]) -> tuple[Batch, tuple[Tensor, ...] | None]:
+        batch, elements = made
+        return batch, self._finished(batch, elements) if elements[0].shape[0] else None
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.device.type == "cuda"
+
+    @property
+    def _at_hand(self) -> bool:
+        """Whether a batch is but a gather, where the batch is wanted."""
+        here = not self._on_gpu or all(store.tier == "device" for store in self.stores)
+        return here and all(element.ready for element in self.elements)
 
     def load(self, batch: Batch) -> tuple[Tensor, ...]:
         """One batch, as iterating gives it."""
         return self._finished(batch, self.assemble(batch))
 
     def _assembled(self, plan: list[Batch]) -> Iterator[tuple[Batch, list[Tensor]]]:
-        """Each batch with its collated elements, a few assembled ahead while pictures are being decoded or cut."""
-        if all(element.ready for element in self.elements):
+        """Each batch with its collated elements, a few assembled ahead where that is more than a gather."""
+        if self._at_hand:
             for batch in plan:
                 yield batch, self.assemble(batch)
             return
@@ -105,7 +120,7 @@ class Loader(BatchPlan):
             for store in self.stores:
                 meanwhile.enter_context(store.ahead(self._items_to_come(plan)))
             for batch in plan:
-                queue.append((batch, assembling.submit(self.assemble, batch, stop)))
+                queue.append((batch, assembling.submit(self._assembled_in_ram, batch, stop)))
                 if len(queue) > AHEAD:
                     done, future = queue.popleft()
                     yield done, future.result()
@@ -137,6 +152,10 @@ class Loader(BatchPlan):
         elements = [element.collate(found, items, view) for element, found in pairs]
         self._refuse_other_masks(items, elements)
         return elements
+
+    def _assembled_in_ram(self, batch: Batch, stop: threading.Event) -> list[Tensor]:
+        elements = self.assemble(batch, stop)
+        return pinned(elements) if self._on_gpu else elements
 
     def _refuse_other_masks(self, items: Sequence[int], elements: Sequence[Tensor]) -> None:
         pictures = [e.shape[-2:] for e in elements if isinstance(e, Image)]

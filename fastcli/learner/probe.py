@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastcli import __version__
 from fastcli.callbacks.precision import autocast
-from fastcli.errors import FastcliError
-from fastcli.run.files import make_directory, read_json, write_json
+from fastcli.learner.memory import key_of, recall, remember
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Candidate = tuple[Precision, bool]
@@ -93,13 +88,13 @@ def choose_precision(
     ]
     if len(candidates) == 1:
         return Choice(*candidates[0])
-    key = _key(device, name, inputs, candidates)
+    key = key_of(device, name, [list(inputs.shape[1:]), candidates])
     known = _recall(memory, key, candidates)
     if known is not None:
         return known
     trials = _Trials(model, inputs[:IMAGES], targets[:IMAGES], loss_fn, device)
     choice = trials.best(candidates)
-    _remember(memory, key, choice)
+    remember(memory, key, asdict(choice))
     return choice
 
 
@@ -138,8 +133,8 @@ class _Trials:
         first, ends = candidates[0], time.perf_counter() + BUDGET
         base = self.run("fp32", False)
         if base.seconds < SMALL_STEP:
-            return Choice(*first, 1.0, "too small a step to gain", {_label("fp32", False): base.seconds})
-        best, note, measured = Choice(*first), "measured", {_label("fp32", False): round(base.seconds, 4)}
+            return Choice(*first, 1.0, "too small a step to gain", {label("fp32", False): base.seconds})
+        best, note, measured = Choice(*first), "measured", {label("fp32", False): round(base.seconds, 4)}
         for precision, layout in sorted(candidates, key=lambda c: (c[0] == "fp32", not c[1])):
             if (precision, layout) == ("fp32", False) or self._cannot_win(precision, layout, measured):
                 continue
@@ -148,7 +143,7 @@ class _Trials:
                 break
             trial = self.run(precision, layout, abandon=HOPELESS * base.seconds)
             agrees = _agree(base, trial)
-            measured[_label(precision, layout)] = round(trial.seconds if agrees else -trial.seconds, 4)
+            measured[label(precision, layout)] = round(trial.seconds if agrees else -trial.seconds, 4)
             speedup = base.seconds / trial.seconds
             if agrees and speedup >= WORTH_IT and speedup > CLEARLY * best.speedup:
                 best = Choice(precision, layout, round(speedup, 2))
@@ -156,7 +151,7 @@ class _Trials:
 
     def _cannot_win(self, precision: Precision, layout: bool, measured: dict[str, float]) -> bool:
         """Low precision in the default layout is not tried where channels-last was right and twice as fast as fp32."""
-        other, base = measured.get(_label(precision, not layout), 0.0), measured[_label("fp32", False)]
+        other, base = measured.get(label(precision, not layout), 0.0), measured[label("fp32", False)]
         return precision != "fp32" and not layout and 0 < other < base / 2
 
     def run(self, precision: Precision, channels_last: bool, *, abandon: float = float("inf")) -> _Trial:
@@ -183,10 +178,10 @@ class _Trials:
         return logits
 
 
-def _label(precision: str, channels_last: bool) -> str:
+def label(precision: str, channels_last: bool) -> str:
     """How a candidate is called.
 
-    >>> _label("bf16", True)
+    >>> label("bf16", True)
     'bf16 channels_last'
     """
     return f"{precision} channels_last" if channels_last else precision
@@ -201,39 +196,10 @@ def _agree(base: _Trial, trial: _Trial) -> bool:
     )
 
 
-def _key(device: torch.device, name: str, inputs: Tensor, candidates: list[Candidate]) -> str:
-    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    versions = [torch.__version__, __version__]
-    facts = [hardware, torch.get_num_threads(), versions, name, list(inputs.shape[1:]), candidates]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-
-
-def _processor() -> str:
-    """The processor's name and abilities: what decides which kernels run."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return "".join(sorted({line for line in lines if line.startswith(("model name", "flags"))})) or platform.processor()
-
-
 def _recall(memory: Path | None, key: str, candidates: list[Candidate]) -> Choice | None:
     """What `memory` says under `key`, unless it is not one of the candidates or makes no sense."""
-    known = _read(memory).get(key, {})
     try:
-        choice = Choice(**(known | {"note": "as remembered"}))
+        choice = Choice(**(recall(memory, key) | {"note": "as remembered"}))
     except TypeError:
         return None
     return choice if (choice.precision, choice.channels_last) in candidates else None
-
-
-def _read(memory: Path | None) -> dict[str, Any]:
-    try:
-        known = read_json(memory) if memory is not None else {}
-    except FastcliError:  # missing or damaged: it is made anew
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _remember(memory: Path | None, key: str, choice: Choice) -> None:
-    if memory is not None:
-        make_directory(memory.parent)
-        write_json(memory, {**_read(memory), key: asdict(choice)})
