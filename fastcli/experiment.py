@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from fastcli.data.labellers import beside
 from fastcli.data.loaders import DataLoaders
 from fastcli.data.seeding import own_random_state
 from fastcli.data.splitters import guess_layout
+from fastcli.data.stored_split import StoredSplit
 from fastcli.errors import ConfigError, DataError, did_you_mean
 from fastcli.events import Callback
 from fastcli.learner.compiling import Task, choose_compile
@@ -43,18 +45,20 @@ DEFAULT_SIZE = 224
 """Pixels for a model that does not say what it was trained on."""
 
 
-def build(config: Config, *, max_batches: int | None = None) -> Experiment:
+def build(config: Config, *, max_batches: int | None = None, split: Path | None = None) -> Experiment:
     """The experiment that `config` describes; with `max_batches` a smoke run: one epoch, and that many batches of it.
+
+    `split` is the table of a run that goes on, which is kept to whatever became of the data.
 
     Raises ConfigError with the key at fault, or DataError. Nothing is written but to the data and probe caches.
     """
     load_components()
-    return _Builder(config, max_batches).build()
+    return _Builder(config, max_batches, split).build()
 
 
 class _Builder:
-    def __init__(self, config: Config, max_batches: int | None) -> None:
-        self.config, self.max_batches = config, max_batches
+    def __init__(self, config: Config, max_batches: int | None, split: Path | None) -> None:
+        self.config, self.max_batches, self.split, self.notes = config, max_batches, split, list[str]()
         self.parts = Parts(config)
 
     def build(self) -> Experiment:
@@ -78,7 +82,8 @@ class _Builder:
         learner.notes += [note] if note else []
         self._check(learner, chosen)
         monitor = self._monitor(metrics)
-        return Experiment(self.parts.config(), datasets, loaders, learner, recipe, choice, monitor, loss_fn.n_out)
+        return Experiment(self.parts.config(), datasets, loaders, learner, recipe, choice, monitor, loss_fn.n_out,
+                          self.notes)  # fmt: skip
 
     @cached_property
     def _architecture(self) -> InputConfig | None:
@@ -100,7 +105,7 @@ class _Builder:
             blocks,
             get_items=lambda root: items,
             get_y=beside(folder, get_y) if blocks[-1].encoder.made_from == "file" else get_y,
-            splitter=self.parts.one("data.split", data.split, split, seed=self.config.experiment.seed),
+            splitter=self._splitter(split, folder),
         )
         datasets = block.datasets(folder)
         target = datasets.target
@@ -114,6 +119,10 @@ class _Builder:
             self.parts.resolved["data.target"].pop("codes", None)  # a mask's other way to say the same
         self._check_sizes(datasets)
         return datasets
+
+    def _splitter(self, guessed: Any, folder: Path) -> Callable[..., Any]:
+        given = self.parts.one("data.split", self.config.data.split, guessed, seed=self.config.experiment.seed)
+        return given if self.split is None else StoredSplit(self.split, given, folder, self.notes)
 
     def _target_block(self) -> Block:
         block: Block = self.parts.one("data.target", self.config.data.target, "category")(self.config.data.classes)

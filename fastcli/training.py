@@ -7,7 +7,7 @@ import copy
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from fastcli.config.trust import remember
 from fastcli.data.datablock import Datasets
 from fastcli.data.loaders import DataLoaders
 from fastcli.data.seeding import own_random_state
-from fastcli.errors import DeviceMemoryError, Stopped
+from fastcli.errors import ConfigError, DeviceMemoryError, Stopped
 from fastcli.events import Callback
 from fastcli.learner.learner import Learner
 from fastcli.learner.limit import Speed, measure
@@ -37,7 +37,7 @@ from fastcli.report.card import model_card
 from fastcli.report.training import plot_batch, plot_training
 from fastcli.run.checkpoint import Checkpoints
 from fastcli.run.directory import Run
-from fastcli.run.status import FAILED, INTERRUPTED
+from fastcli.run.status import FAILED, INTERRUPTED, RUNNING
 
 CPU_FULL = "can't allocate memory"
 """What torch's RuntimeError says on a CPU, which has no error class for it."""
@@ -58,25 +58,39 @@ class Experiment:
     monitor: str
     n_out: int
     """Outputs of the model."""
+    notes: list[str] = field(default_factory=list)
+    """What became of the data since a run that goes on was begun."""
 
-    def train(self, run: Run, callbacks: Sequence[Callback] = ()) -> list[dict[str, Any]]:
+    def train(
+        self, run: Run, callbacks: Sequence[Callback] = (), *, state: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """Run the recipe, recorded in `run`, with these callbacks besides; returns one row per epoch.
 
-        Whatever ends the training early is told in the run's status before it is raised.
+        With the `state` of a checkpoint it goes on from there. Whatever ends the training early is told in the run's
+        status before it is raised. Raises UsageError where another process trains in `run`.
         """
-        self._write_start(run)
-        self.learner.directory = run.path
-        self.learner.callbacks += [*callbacks, *self._recording(run), StopOnSignal()]
+        with run.held():
+            self._write_start(run, state)
+            self.learner.directory = run.path
+            stop = StopOnSignal(run.path)
+            self.learner.callbacks += [*callbacks, *self._recording(run), stop]
+            with stop.listening():
+                self._go(run)
+        return self.learner.history
+
+    def _go(self, run: Run) -> None:
         try:
             with self._settings(), self._memory_told():
                 self.recipe(self.learner)
+            if self.learner.resumed is not None:
+                raise ConfigError("the recipe has fewer fits than when the run was begun", key="train",
+                                  hint="--fork begins another run from its weights")  # fmt: skip
         except BaseException as error:
             self._end_early(run, error)
             raise
         self._keep_choices(run)
         self._report(run)
         run.finish()
-        return self.learner.history
 
     def _keep_choices(self, run: Run) -> None:
         """Write what the recipe chose while it ran into the configuration, so that it can be repeated."""
@@ -154,7 +168,13 @@ class Experiment:
             Checkpoint(store, self.monitor, every_minutes=keep.every_minutes, about=about),
         ]
 
-    def _write_start(self, run: Run) -> None:
+    def _write_start(self, run: Run, state: Mapping[str, Any] | None) -> None:
+        rows = [] if state is None else state["history"]
+        run.cut_metrics(len(rows))
+        run.update_status(state=RUNNING, epoch=len(rows), epochs=self.total_epochs)
+        if state is not None:
+            self.learner.resume(state)
+            return
         plugins = imported(self.config.plugins)
         remember(plugins)  # so that `predict` need not ask about them
         run.write_environment(str(self.learner.device), plugins)
@@ -162,7 +182,6 @@ class Experiment:
         if self.loaders.target.classes:
             run.write_classes(self.loaders.target.classes)
         run.write_split(self.datasets.split_rows())
-        run.update_status(epochs=self.total_epochs)
 
     def _report(self, run: Run) -> None:
         plot_training(run, self.learner, self.monitor, lower_is_better=self.lower_is_better)

@@ -7,6 +7,7 @@ import math
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -121,12 +122,27 @@ class StopOnSignal(Callback):
         self.stopping = False
         """Whether the fit is being ended, and whoever saves must do so now."""
         self.directory = directory
-        self._asked_to_save = False
+        self._always = self._asked_to_save = False
         self._looked = 0.0
         self._before: dict[int, Any] = {}
 
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside, signals are heard between fits too; the next fit ends at its first rest then."""
+        self._listen()
+        self._always = True
+        try:
+            yield
+        finally:
+            self._always, self.received = False, None
+            self._restore()
+
     def before_fit(self, learner: Learner) -> None:
         self.stopping = False
+        if not self._always:
+            self._listen()
+
+    def _listen(self) -> None:
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._receive) for number in self.signals}
             if self.save_signal is not None:
@@ -182,5 +198,6 @@ class StopOnSignal(Callback):
             raise Terminated("terminated; the run was saved")
 
     def cleanup_fit(self, learner: Learner) -> None:
-        self._restore()
-        self.received = None
+        if not self._always:
+            self._restore()
+            self.received = None

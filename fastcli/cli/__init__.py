@@ -20,6 +20,7 @@ from fastcli.cli.init import EXAMPLE as INIT_EXAMPLE
 from fastcli.cli.init import init
 from fastcli.cli.lr_find import lr_find
 from fastcli.cli.predict import predict
+from fastcli.cli.resume import resume
 from fastcli.cli.train import train
 from fastcli.errors import FastcliError, UsageError
 
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command(epilog=INIT_EXAMPLE)(init)
 app.command()(train)
+app.command()(resume)
 app.command("lr-find")(lr_find)
 app.command(epilog=EXAMPLE)(bench)
 app.command()(predict)

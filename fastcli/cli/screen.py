@@ -36,8 +36,12 @@ class Reporter:
         for screen in (self.screen, self.log):
             screen.line(resolved_line(**self._facts(), width=screen.width))
         for line in (*self._remarks(), *self._notes()):
-            self.screen.line(line)
-            self.log.line(line)
+            self.tell(line)
+
+    def tell(self, line: str) -> None:
+        """Show a line, and keep it in the log."""
+        self.screen.line(line)
+        self.log.line(line)
 
     def callbacks(self) -> list[Callback]:
         """The callbacks that show epochs."""

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fastcli.cli import console
 from fastcli.cli.config import ConfigFile, Overrides
-from fastcli.errors import ConfigError
+from fastcli.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastcli.config.load import LoadedConfig
+    from fastcli.run.directory import Run
     from fastcli.training import Experiment
 
 SMOKE_BATCHES = 2
+
+
+class IfExists(StrEnum):
+    """What to do with a run that is there."""
+
+    error = "error"
+    resume = "resume"
 
 
 def train(
@@ -23,6 +34,10 @@ def train(
     overrides: Overrides = None,
     name: Annotated[str | None, typer.Option(help="Instead of experiment.name.")] = None,
     run_dir: Annotated[Path | None, typer.Option(help="Exactly this directory, new or empty, for the run.")] = None,
+    if_exists: Annotated[
+        IfExists,
+        typer.Option(help="What to do where --run-dir has a run of this configuration: stop, or go on with it."),
+    ] = IfExists.error,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build all, try one step, print the plan, write nothing.")
     ] = False,
@@ -36,23 +51,54 @@ def train(
 
     given = {"experiment.name": name, "experiment.seed": seed, "runtime.device": device}
     loaded = load_with(config, overrides or (), given)
-    if run_dir is not None:
+    if if_exists is IfExists.resume:
+        if run_dir is None:
+            raise UsageError("--if-exists resume needs --run-dir, to know which run")
+        if _goes_on(loaded, run_dir, smoke=smoke):
+            return
+    elif run_dir is not None:
         refuse_used(run_dir)
     experiment = build_or_explain(loaded, max_batches=SMOKE_BATCHES if smoke else None)
     if dry_run:
         _show_plan(loaded, experiment)
     else:
-        _train(loaded, experiment, run_dir, overrides or (), smoke=smoke)
+        from fastcli.run.directory import Run
+
+        output, model = Path(experiment.config.experiment.output), experiment.config.model.name
+        begun_anew = if_exists is IfExists.resume
+        run = Run.create(output, loaded.name, model, directory=run_dir, again=begun_anew)
+        with run.held():
+            train_new(loaded, experiment, run, overrides or (), smoke=smoke)
 
 
-def _train(loaded: LoadedConfig, experiment: Experiment, run_dir: Path | None, overrides: Any, *, smoke: bool) -> None:
+def _goes_on(loaded: LoadedConfig, run_dir: Path, *, smoke: bool) -> bool:
+    """Whether `run_dir` has a run, which is gone on with then. Raises ConfigError where it is another."""
+    from fastcli.cli.resume import compared, go_on
+    from fastcli.run.directory import Run, refuse_used
+    from fastcli.run.lineage import differences
+
+    run = Run(run_dir)
+    if not run.config.is_file():
+        refuse_used(run_dir, but_begun=True)
+        return False
+    kept, _, _ = compared(run, ())
+    given = {key: value for key, value in loaded.tree.items() if not (smoke and key == "train")}
+    if other := differences(given, kept, given_only=True):
+        raise ConfigError(f"{run.shown} is of another configuration: it differs in {', '.join(other)}",
+                          hint="choose another --run-dir, or go on with it as it is: fastcli resume")  # fmt: skip
+    go_on(run)
+    return True
+
+
+def train_new(
+    loaded: LoadedConfig, experiment: Experiment, run: Run, overrides: Sequence[str], *, smoke: bool = False
+) -> None:
+    """Train from the start in a new run, and show it."""
     from fastcli.cli.screen import Reporter
     from fastcli.cli.training import given_text
     from fastcli.config.dump import dump
-    from fastcli.run.directory import Run
 
     config = experiment.config
-    run = Run.create(Path(config.experiment.output), loaded.name, config.model.name, directory=run_dir)
     run.write_config(given_text(loaded), dump(config), overrides)
     run.update_status(smoke=smoke)
     reporter = Reporter(experiment, run, loaded.name)

@@ -37,7 +37,7 @@ def load_with(config: str | Path, overrides: Sequence[str], values: Mapping[str,
     return load(config, overrides, set_values=given, trust=console.trust())
 
 
-def build_or_explain(loaded: LoadedConfig, *, max_batches: int | None = None) -> Experiment:
+def build_or_explain(loaded: LoadedConfig, *, max_batches: int | None = None, split: Path | None = None) -> Experiment:
     """The experiment; an error about a key is shown with its line, as the loader's errors are."""
     from fastcli.cli.downloads import show_progress
     from fastcli.data.download import resolve_source
@@ -48,7 +48,7 @@ def build_or_explain(loaded: LoadedConfig, *, max_batches: int | None = None) ->
     from fastcli.learner.allocator import keep_freed_memory
 
     try:
-        experiment = build(loaded.config, max_batches=max_batches)
+        experiment = build(loaded.config, max_batches=max_batches, split=split)
     except ConfigError as error:
         raise loaded.explain(error) from None
     if experiment.learner.device.type == "cpu":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from fastcli.run.lock import try_lock as _try_lock
 
 WAIT = 0.05
 """Seconds between two tries."""
@@ -32,24 +33,3 @@ def file_lock(path: Path) -> Iterator[None]:
 def try_lock(descriptor: int) -> bool:
     """Whether the lock of this open file was free and is held now, until the file is closed."""
     return _try_lock(descriptor)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

@@ -26,7 +26,7 @@ def split_rows(
     items: Sequence[Any], labels: Sequence[Any], train: Sequence[int], valid: Sequence[int], root: Path
 ) -> list[SplitRow]:
     """The rows of `split.csv`, sorted by path; paths are relative to `root` with `/`, or absolute outside it."""
-    rows = [SplitRow(relative_name(item_path(items[i]), root), _label_text(labels[i]), split)
+    rows = [SplitRow(relative_name(item_path(items[i]), root), label_text(labels[i]), split)
             for split, indices in (("train", train), ("valid", valid)) for i in indices]  # fmt: skip
     return sorted(rows)
 
@@ -123,7 +123,8 @@ def _ends_with(path: str, name: str) -> bool:
     return path == name or path.endswith("/" + name)
 
 
-def _label_text(label: Any) -> str:
+def label_text(label: Any) -> str:
+    """A label as the table has it."""
     return LABEL_SEPARATOR.join(map(str, label)) if isinstance(label, (list, tuple)) else str(label)
 
 

@@ -47,6 +47,7 @@ def capture(learner: Any) -> dict[str, Any]:
     model, loss = learner.model, learner.loss_fn
     return {
         "position": asdict(learner.position),
+        "epochs": learner.epochs,
         "fits": list(learner.done),
         "counters": {name: getattr(learner, name) for name in COUNTERS},
         "history": list(learner.history),
@@ -111,8 +112,9 @@ class Resumption:
         vars(learner).update(self.state["counters"])
 
     def first_epoch(self, learner: Any) -> int:
-        """The epoch of the fit under way to begin with, or to go on with."""
-        return int(learner.epochs) if self.position.phase == "over" else self.position.epoch
+        """The epoch of the fit to begin or go on with; a fit that was over may have been extended."""
+        over = self.position.phase == "over" and learner.epochs <= self.state["epochs"]
+        return int(learner.epochs) if over else self.position.epoch
 
     def restore(self, learner: Any) -> None:
         """Put everything in place, after the phases that were open have begun. Raises FastcliError for what differs."""

@@ -8,13 +8,13 @@ metrics.jsonl  metrics.csv  train.log  checkpoints/  plots/  eval/  README.md
 
 from __future__ import annotations
 
-import csv
-import io
+import contextlib
 import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from fastcli.errors import FastcliError, UsageError
 from fastcli.run.environment import environment
 from fastcli.run.files import (
     atomic_write,
+    csv_text,
     decoded,
     encoded,
     finite,
@@ -34,8 +35,11 @@ from fastcli.run.files import (
     writing,
 )
 from fastcli.run.find import find_run, follow_latest, point_latest, safe_name
+from fastcli.run.lock import held
 from fastcli.run.status import FINISHED, RUNNING, Status
 
+BEGUN = ("status.json", "config.yaml", ".lock")
+"""The files that a run has before its resolved configuration."""
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -45,15 +49,19 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._rows: list[dict[str, Any]] | None = None
+        self._is_held = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
 
     @classmethod
     def create(
-        cls, output: Path, experiment: str, model: str, *, directory: Path | None = None, now: datetime | None = None
-    ) -> Run:
+        cls, output: Path, experiment: str, model: str, *, directory: Path | None = None, again: bool = False,
+        now: datetime | None = None,
+    ) -> Run:  # fmt: skip
         """A new run in `output/experiment/<stamp>-<model>/`, or in `directory`, which must be new or empty.
+
+        With `again` it may hold a run that was ended before its configuration was written.
 
         Raises UsageError where `directory` holds something, FastcliError where it cannot be made.
         """
@@ -62,7 +70,7 @@ class Run:
             stamp = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
             path = _make_new(make_directory(folder), f"{stamp}-{safe_name(model)}")
         else:
-            refuse_used(directory)
+            refuse_used(directory, but_begun=again)
             path = make_directory(directory)
         run = cls(path)
         run.update_status(state=RUNNING)
@@ -126,6 +134,13 @@ class Run:
         """Keep every value anew, after some were chosen while the training ran."""
         self._write("config.resolved.yaml", resolved)
 
+    def note_overrides(self, overrides: Sequence[str], resolved: str) -> None:
+        """Keep what a resumed run was given besides, and every value with it."""
+        path = self.path / "overrides.txt"
+        before = decoded(path.read_bytes()) if path.is_file() else ""
+        self._write("overrides.txt", before + "".join(f"{override}\n" for override in overrides))
+        self.write_resolved(resolved)
+
     def write_environment(self, device: str | None = None, plugins: Mapping[str, str] | None = None) -> None:
         """Keep what this process runs on: `device` a torch device such as `cuda:0`, `plugins` files and SHA-256."""
         self._write_json("environment.json", environment(device, plugins))
@@ -148,7 +163,7 @@ class Run:
 
     def write_split(self, rows: Iterable[tuple[str, str, str]]) -> None:
         """Keep which item was in which split: rows of path, label and split."""
-        self._write("split.csv", _csv([("path", "label", "split"), *rows]))
+        self._write("split.csv", csv_text([("path", "label", "split"), *rows]))
 
     def write_card(self, text: str) -> None:
         """Keep the model's card."""
@@ -175,10 +190,21 @@ class Run:
         """
         kept = [old for old in self.metrics() if "epoch" not in row or old.get("epoch", -1) < row["epoch"]]
         self._rows = [*kept, finite(row)]
+        self._write_metrics()
+
+    def cut_metrics(self, epochs: int) -> None:
+        """Keep the rows of the first `epochs` alone, which a resumed training begins with."""
+        kept = [row for row in self.metrics() if row.get("epoch", -1) < epochs]
+        if len(kept) < len(self.metrics()):
+            self._rows = kept
+            self._write_metrics()
+
+    def _write_metrics(self) -> None:
+        assert self._rows is not None
         self._write("metrics.jsonl", "".join(f"{json_line(each)}\n" for each in self._rows))
         columns = list(dict.fromkeys(itertools.chain.from_iterable(self._rows)))
         cells = [[_cell(each[key]) if key in each else "" for key in columns] for each in self._rows]
-        self._write("metrics.csv", _csv([columns, *cells]))
+        self._write("metrics.csv", csv_text([columns, *cells]))
 
     def metrics(self) -> list[dict[str, Any]]:
         """One row per epoch done, as in metrics.jsonl."""
@@ -190,6 +216,16 @@ class Run:
             except ValueError as error:
                 raise FastcliError(f"{path} is damaged: {error}") from error
         return self._rows
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """This process alone writes into the run inside. Raises UsageError where another does."""
+        with contextlib.nullcontext() if self._is_held else held(self.path):
+            kept, self._is_held = self._is_held, True
+            try:
+                yield
+            finally:
+                self._is_held = kept
 
     def log(self, text: str) -> None:
         """Add text to train.log after the time, further lines indented; colours are dropped."""
@@ -227,6 +263,7 @@ class NullRun(Run):
         super().__init__(Path(os.devnull))  # whoever writes below this path by himself gets an error, and no stray file
         self._rows = []
         self._status = Status()
+        self._is_held = True
 
     @property
     def status(self) -> Status:
@@ -251,9 +288,10 @@ class NullRun(Run):
     def _append(self, name: str, text: str) -> None: ...
 
 
-def refuse_used(directory: Path) -> None:
-    """Raise UsageError where `directory` holds something."""
-    if directory.is_dir() and any(directory.iterdir()):
+def refuse_used(directory: Path, *, but_begun: bool = False) -> None:
+    """Raise UsageError where `directory` holds something; `but_begun` allows for what a run begins with."""
+    found = list(directory.iterdir()) if directory.is_dir() else []
+    if any(not but_begun or (path.name not in BEGUN and path.suffix != ".tmp") for path in found):
         raise UsageError(f"{directory} is not empty, and a run is never overwritten", hint="choose another --run-dir")
 
 
@@ -271,9 +309,3 @@ def _make_new(folder: Path, name: str) -> Path:
 
 def _cell(value: Any) -> Any:
     return "nan" if value is None else value
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

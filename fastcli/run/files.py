@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,17 @@ def json_line(value: Any) -> str:
     '{"epoch": 0, "valid_loss": null}'
     """
     return json.dumps(finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Rows as CSV.
+
+    >>> csv_text([("path", "label"), ("a, b.png", "cat")])
+    'path,label\\n"a, b.png",cat\\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def write_json(path: Path, value: Any) -> None:
