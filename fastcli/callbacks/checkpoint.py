@@ -41,9 +41,10 @@ class Checkpoint(Callback):
 
     def before_fit(self, learner: Learner) -> None:
         self._saved_at, self._stopped, self._due = time.monotonic(), False, []
+        self._stop = learner.callback(StopOnSignal)
 
     def at_rest(self, learner: Learner) -> None:
-        stop, position = learner.callback(StopOnSignal), learner.position
+        stop, position = self._stop, learner.position
         self._stopped = stop is not None and stop.stopping
         due = position.phase == "epoch" and position.epoch < learner.epochs  # the last one is saved as the fit's end
         asked = stop is not None and stop.take_save()
@@ -60,7 +61,7 @@ class Checkpoint(Callback):
             self._due.append(best)
 
     def after_validate(self, learner: Learner) -> None:
-        stop = learner.callback(StopOnSignal)
+        stop = self._stop
         if stop is not None and stop.stopping:  # a validation that was cut off begins anew, and has changed nothing
             self._stopped = True
             self._save_last(learner)

@@ -3,7 +3,8 @@
 One idea: the loop knows phases and nothing else; all that can be switched on is a callback, and whoever asks for
 predictions hears a validation (`Learner.pass_over`).
 
-- `learner`, `phases`: the loop; `recipes` and `auto`: how it is run; `features`: a frozen body run once
+- `learner`, `phases`: the loop; `state`, `extend`: how it is put down, taken up again and prolonged
+- `recipes` and `auto`: how it is run; `features`: a frozen body run once
 - `lr_find`, `probe`, `compiling`: which rate, which precision and layout, and whether to compile; `memory`: what was
   measured before; `settings`, `allocator`: how a GPU computes, and how memory is kept; `limit`: how fast it could be;
   `outputs`: whether the model says what the target needs

@@ -9,8 +9,7 @@ comes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +27,7 @@ COUNTERS = ("global_epoch", "global_step", "epoch", "epoch_done", "step", "itera
 OTHER = "a resumed training goes on with the one that was begun: --fork begins another from its weights"
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """Where in a training nothing is under way: between two batches, before a validation, between epochs, after a fit.
 
     `epoch` is of its fit; in the phase `epoch` it is the next to begin, in `over` the number of those done. `batch` is
@@ -46,7 +44,7 @@ def capture(learner: Any) -> dict[str, Any]:
     """All that a training needs to go on from `learner.position`: plain values and the live tensors themselves."""
     model, loss = learner.model, learner.loss_fn
     return {
-        "position": asdict(learner.position),
+        "position": learner.position._asdict(),
         "epochs": learner.epochs,
         "fits": list(learner.done),
         "counters": {name: getattr(learner, name) for name in COUNTERS},

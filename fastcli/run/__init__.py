@@ -8,7 +8,8 @@ in place by one rename.
 - `directory`: `Run` and the names of its files; `find`: how a run is found again; `status`: how far it is
 - `environment`: what a run ran on
 - `checkpoint`: `last`, `best` and those before them; `pair`: one of them, safetensors beside its JSON, each proving the
-  other by checksums; `nested`: any state as JSON and tensors
+  other by checksums; `nested`: any state as JSON and tensors; `background`: writing while training goes on
+- `lock`: one writer; `lineage`: what a run that goes on, or that is the fork of another, needs to know
 
 Rejected: pickle (runs code when opened), numbered names such as train2 (say nothing about when or what), a database
 of runs (a second truth beside the files), appending to metrics files (a kill leaves half a line, a resumed run

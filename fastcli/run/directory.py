@@ -4,6 +4,7 @@ runs/pets/latest -> 20261124-101500-resnet34
 runs/pets/20261124-101500-resnet34/
 config.yaml  config.resolved.yaml  overrides.txt  environment.json  status.json  classes.json  split.csv
 metrics.jsonl  metrics.csv  train.log  checkpoints/  plots/  eval/  README.md
+and where it was extended or forked  recipes.json  parent.json
 """
 
 from __future__ import annotations

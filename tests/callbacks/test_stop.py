@@ -123,3 +123,36 @@ def test_a_validation_before_and_after_an_interrupted_fit_is_whole():
     with pytest.raises(Stopped):
         learner.fit(1, callbacks=[Interrupt()])
     assert learner.validate().keys() == before.keys()
+
+
+@pytest.mark.skipif(StopOnSignal.save_signal is None, reason="there is no SIGUSR1")
+def test_sigusr1_asks_for_a_save_and_does_not_stop():
+    class Send(Callback):
+        def __init__(self):
+            self.saves = []
+
+        def after_step(self, learner):
+            if learner.iteration == 1:
+                signal.raise_signal(StopOnSignal.save_signal)
+
+        def at_rest(self, learner):
+            self.saves.append(stop.take_save())
+
+    send, stop = Send(), StopOnSignal()
+    before = signal.getsignal(StopOnSignal.save_signal)
+    learner = make([send, stop])
+    assert len(learner.fit(1)) == 1
+    assert [i for i, asked in enumerate(send.saves) if asked] == [1]
+    assert signal.getsignal(StopOnSignal.save_signal) is before
+
+
+def test_a_signal_between_fits_ends_the_next_one():
+    learner, stop = make([]), StopOnSignal()
+    learner.callbacks.append(stop)
+    with stop.listening():
+        learner.fit(1)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Terminated):
+            learner.fit(1)
+    assert (len(learner.history), learner.step) == (1, 1)
+    assert stop.received is None

@@ -327,3 +327,29 @@ def test_a_full_disk_during_a_save_is_told_and_costs_nothing(whole, work, monkey
     assert "the disk is full: free some space" in words
     assert run("resume", "run") == 0
     same(whole / "run", work / "run")
+
+
+RECIPES = {
+    "features": (
+        "train={recipe: fine_tune, epochs: 1, freeze_epochs: 3, lr: 0.01, cache_features: 2}",
+        "data.sampler=weighted",
+        "callbacks=[]",
+    ),
+    "auto": (
+        "train={recipe: auto, views: 2, head_passes: 8, body: late, body_epochs: 2}",
+        "callbacks=[{name: accumulate, items: 16}]",
+    ),
+    "streamed": ("data.cache=off", "data.item_transforms=[{name: random_resized_crop, size: 24}]", "data.workers=2"),
+}
+
+
+@pytest.mark.parametrize("overrides", RECIPES.values(), ids=RECIPES)
+def test_with_every_kind_of_loader(work, monkeypatch, overrides):
+    model = "model={name: test_resnet, pretrained: false}"
+    words = ("train", "stripes.yaml", *overrides, model, "--run-dir")
+    assert run(*words, "whole") == 0
+    steps = Checkpoints(work / "whole" / "checkpoints").load("last").meta["step"]
+    for step in sorted({2, steps // 3, steps // 2, steps - 1}):
+        killed(monkeypatch, step, *words, f"at-{step}")
+        assert run("resume", f"at-{step}") == 0
+        same(work / "whole", work / f"at-{step}")
