@@ -169,4 +169,4 @@ def where(state: Mapping[str, Any] | None, experiment: Experiment) -> str:
         return f"resumed at epoch {rows}, batch {position['batch']} (step {step:,})"
     if position["phase"] == "validate":
         return f"resumed at epoch {rows}, before its validation (step {step:,})"
-    return f"resumed after epoch {rows - 1} (step {step:,})"
+    return f"resumed after epoch {rows - 1} (step {step:,})" if rows else "resumed after a fit without an epoch"

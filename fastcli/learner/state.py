@@ -80,7 +80,10 @@ class Resumption:
 
     def __init__(self, state: Mapping[str, Any]) -> None:
         self.state = state
-        self.position = Position(**state["position"])
+        try:
+            self.position = Position(**state["position"])
+        except (KeyError, TypeError) as error:
+            raise FastcliError("the saved state is not one of a training", hint=OTHER) from error
 
     def __repr__(self) -> str:
         return f"Resumption({self.position})"
