@@ -78,6 +78,9 @@ class Callback:
     """Events that are heard at another place than `order` says."""
     in_search: ClassVar[bool] = True
     """Whether a learning-rate search hears it too: False for what stops, saves, averages or writes."""
+    only_looks: ClassVar[bool] = False
+    """Whether it changes nothing in `after_predict`, `after_loss` and `before_backward`: only beside such callbacks may
+    a GPU be given a step as a whole."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

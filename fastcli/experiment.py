@@ -27,11 +27,9 @@ from fastcli.data.splitters import guess_layout
 from fastcli.data.stored_split import StoredSplit
 from fastcli.errors import ConfigError, DataError, did_you_mean
 from fastcli.events import Callback
-from fastcli.learner.compiling import Task, choose_compile
 from fastcli.learner.learner import Learner
 from fastcli.learner.outputs import check_outputs
-from fastcli.learner.probe import Choice, choose_precision
-from fastcli.learner.settings import device_callbacks, gpu_settings
+from fastcli.learner.settings import Running, choose_running
 from fastcli.losses import default_loss
 from fastcli.metrics import Metric, default_metrics
 from fastcli.models.create import component_of, create_model, input_config_of
@@ -72,18 +70,18 @@ class _Builder:
             loaders = self._loaders(datasets, device)
             model = self._model(loaders.input, loss_fn.n_out)
             batch = loaders.one_batch()
-            choice = self._precision(model, batch, loaders, loss_fn)
+            self._check_outputs(model.to(device), batch, datasets, loss_fn)
         chosen, optimizer, recipe = self._callbacks(), self._optimizer(), self._recipe()
-        compiled, note = self._compile(model, batch, len(loaders.train), loss_fn, choice)
+        running = self._running(model, batch, len(loaders.train), loss_fn)
         learner = Learner(
             loaders, model, loss_fn, optimizer, metrics=metrics, device=device, seed=seed,
-            callbacks=[*device_callbacks(choice, device, compiled=compiled), *chosen],
+            callbacks=[*running.callbacks(device), *chosen],
         )  # fmt: skip
-        learner.notes += [note] if note else []
+        learner.notes += running.notes
         self._check(learner, chosen)
         monitor = self._monitor(metrics)
-        return Experiment(self.parts.config(), datasets, loaders, learner, recipe, choice, monitor, loss_fn.n_out,
-                          self.notes)  # fmt: skip
+        return Experiment(self.parts.config(), datasets, loaders, learner, recipe, running.choice, monitor,
+                          loss_fn.n_out, self.notes)  # fmt: skip
 
     @cached_property
     def _architecture(self) -> InputConfig | None:
@@ -264,7 +262,7 @@ class _Builder:
         self.parts.resolved["checkpoint.monitor"] = asked["checkpoint.monitor"]
         return asked["checkpoint.monitor"]
 
-    # Device and precision.
+    # Device, and how a model trains on it.
 
     def _device(self) -> torch.device:
         name = self.config.runtime.device
@@ -281,28 +279,19 @@ class _Builder:
         self.parts.resolved["runtime.device"] = name
         return device
 
-    def _precision(self, model: nn.Module, batch: tuple[Tensor, ...], loaders: DataLoaders, loss_fn: Any) -> Choice:
-        runtime, device = self.config.runtime, loaders.device
-        *inputs, targets = batch
-        check_outputs(self.config.model.name, model.to(device), inputs[0], targets, loaders.target, loss_fn.n_out)
-        with gpu_settings(device, benchmark=runtime.deterministic != "strict"):
-            choice = choose_precision(
-                model, inputs[0], targets, loss_fn, device=device, precision=runtime.precision,
-                channels_last=runtime.channels_last, name=str(self.parts.resolved["model"]),
-                memory=home() / "probe.json",
-            )  # fmt: skip
-        self.parts.resolved |= {"runtime.precision": choice.precision, "runtime.channels_last": choice.channels_last}
-        return choice
+    def _check_outputs(self, model: nn.Module, batch: tuple[Tensor, ...], datasets: Datasets, loss_fn: Any) -> None:
+        images, *_, targets = batch
+        check_outputs(self.config.model.name, model, images, targets, datasets.target, loss_fn.n_out)
 
-    def _compile(
-        self, model: nn.Module, batch: tuple[Tensor, ...], per_epoch: int, loss_fn: Any, choice: Choice
-    ) -> tuple[bool, str]:
-        """Whether the model is compiled, which it is then, and what to tell of that."""
+    def _running(self, model: nn.Module, batch: tuple[Tensor, ...], per_epoch: int, loss_fn: Any) -> Running:
+        """How the model trains on its device; it is compiled then, if that was chosen."""
         runtime, train = self.config.runtime, self.parts.resolved["train"]
-        epochs, phases = epochs_of(train), 2 if train.get("freeze_epochs") else 1
-        steps = None if epochs is None else epochs * per_epoch
-        task = Task(model, batch, loss_fn, choice, self.config.network, steps, phases)
-        with own_random_state(task.device), gpu_settings(task.device, benchmark=runtime.deterministic != "strict"):
-            compiled, note = choose_compile(runtime.compile, task, home() / "probe.json")
-        self.parts.resolved["runtime.compile"] = compiled
-        return compiled, note
+        epochs = epochs_of(train)
+        running = choose_running(
+            model, batch, loss_fn, name=str(self.parts.resolved["model"]), precision=runtime.precision,
+            channels_last=runtime.channels_last, compile=runtime.compile, graph=runtime.graph,
+            benchmark=runtime.deterministic != "strict", steps=None if epochs is None else epochs * per_epoch,
+            phases=2 if train.get("freeze_epochs") else 1, memory=home() / "probe.json",
+        )  # fmt: skip
+        self.parts.resolved |= running.resolved
+        return running

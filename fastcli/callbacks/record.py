@@ -25,6 +25,7 @@ class Recorder(Callback):
     """
 
     order = -50
+    only_looks = True
     orders = {"after_loss": 100}
 
     def __init__(self) -> None:

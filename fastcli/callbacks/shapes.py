@@ -31,6 +31,7 @@ class StaticShapes(Callback):
     """
 
     orders = {"before_batch": 90, "after_predict": -1000}  # next to the model
+    only_looks = True  # in training
 
     def __init__(self, *, compiled: bool = False) -> None:
         self.compiled = compiled

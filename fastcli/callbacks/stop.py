@@ -62,6 +62,7 @@ class TerminateOnNaN(Callback):
 
     order = 40
     orders = {"after_loss": 99}
+    only_looks = True
     in_search = False
 
     def before_fit(self, learner: Learner) -> None:

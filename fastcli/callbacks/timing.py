@@ -53,6 +53,7 @@ class Timer(Callback):
     """
 
     order = -100
+    only_looks = True
     orders = {"after_batch": 100, "after_train": 100}  # after the recorder, which has waited for the device
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:

@@ -182,6 +182,7 @@ class RuntimeSection(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="Numbers used in the model.")
     channels_last: Literal["auto"] | bool = Field("auto", description="Memory layout that convolutions like.")
     compile: Literal["auto"] | bool = Field("auto", description="Compile the model with torch.compile.")
+    graph: Literal["auto"] | bool = Field("auto", description="Launch small training steps on a GPU as one CUDA graph.")
     deterministic: Literal["off", "warn", "strict"] = Field(
         "warn", description="Operations that may differ from run to run: allowed, warned of, or refused."
     )

@@ -5,9 +5,9 @@ predictions hears a validation (`Learner.pass_over`).
 
 - `learner`, `phases`: the loop; `state`, `extend`: how it is put down, taken up again and prolonged
 - `recipes` and `auto`: how it is run; `features`: a frozen body run once
-- `lr_find`, `probe`, `compiling`: which rate, which precision and layout, and whether to compile; `memory`: what was
-  measured before; `settings`, `allocator`: how a GPU computes, and how memory is kept; `limit`: how fast it could be;
-  `outputs`: whether the model says what the target needs
+- `lr_find`, `probe`, `compiling`, `graph`: which rate, which precision and layout, and whether steps are compiled or
+  launched as one; `memory`: what was measured before; `settings`: all of that; `allocator`: how memory is kept;
+  `limit`: how fast it could be; `outputs`: whether the model says what the target needs
 - `inference`, `answers`, `gather`, `opened`: predictions, and what outputs say
 - `saving`, `exported`: a learner's weights in a file, or all that predicting needs
 

@@ -78,6 +78,20 @@ class Task:
         """The same with the first `n` samples alone."""
         return replace(self, batch=tuple(part[:n] for part in self.batch))
 
+    def laid_out(self) -> Task:
+        """The same with batch and model in the memory layout of its training."""
+        layout = torch.channels_last if self.choice.channels_last else torch.contiguous_format
+        self.model.to(memory_format=layout)
+        return replace(self, batch=tuple(p.contiguous(memory_format=layout) if p.ndim == 4 else p for p in self.batch))
+
+    def step(self) -> None:
+        """Forward and back; the gradients stay with the parameters."""
+        self.model.zero_grad()
+        *inputs, targets = self.batch
+        with autocast(self.device, self.choice.precision):
+            loss = self.loss_fn(self.model(*inputs), targets)
+        (loss * LOSS_SCALE[self.choice.precision]).backward()  # type: ignore[no-untyped-call]
+
 
 def choose_compile(setting: bool | Literal["auto"], task: Task, memory: Path | None = None) -> tuple[bool, str]:
     """Whether the model of `task` is to be compiled, which is done then, and why.
@@ -95,10 +109,10 @@ def choose_compile(setting: bool | Literal["auto"], task: Task, memory: Path | N
         found = compiled(task)
     except Exception as error:  # whatever a compiler may raise
         if setting is True:
-            raise ConfigError(f"the model cannot be compiled: {_first_line(error)}", key="runtime.compile",
+            raise ConfigError(f"the model cannot be compiled: {first_line(error)}", key="runtime.compile",
                               hint="set runtime.compile: false") from error  # fmt: skip
         found = Compiled(0.0, 1.0, agrees=False)
-        return _as_written(task, f"compiling failed ({_first_line(error)})", memory, key, found)
+        return _as_written(task, f"compiling failed ({first_line(error)})", memory, key, found)
     faster = f"{found.speedup:.2f} times as fast as not compiled"
     if setting == "auto" and not (found.agrees and found.speedup >= FASTER):
         return _as_written(task, faster if found.agrees else "its numbers were wrong", memory, key, found)
@@ -118,11 +132,8 @@ def pays(seconds: float, speedup: float, cost: float) -> bool:
 
 def compiled(task: Task) -> Compiled:
     """Compile the model, and see what that took, how fast it is and whether it is right; weights stay as they are."""
-    layout = torch.channels_last if task.choice.channels_last else torch.contiguous_format
-    task.model.to(memory_format=layout)
-    batch = [part.contiguous(memory_format=layout) if part.ndim == 4 else part for part in task.batch]
-    task = replace(task, batch=tuple(batch))
-    with _kept(task.model):
+    task = task.laid_out()
+    with kept(task.model):
         written = [_run(task) for _ in range(REPEATS)]
         logits = _logits(task)
         task.model.compile(backend=BACKEND, dynamic=False)
@@ -161,12 +172,12 @@ def _step(task: Task) -> float:
     """Seconds of a step as it is written; on a CPU, which takes its time in proportion, by those on a few images."""
     n = len(task.batch[0])
     if task.device.type != "cpu":
-        with _kept(task.model):
+        with kept(task.model):
             return min(_run(task)[0] for _ in range(REPEATS))
     few = min(n, IMAGES)
     seconds = task.choice.measured.get(label(task.choice.precision, task.choice.channels_last))
     if seconds is None:
-        with _kept(task.model):
+        with kept(task.model):
             seconds = min(_run(task.first(few))[0] for _ in range(REPEATS))
     return seconds * n / few
 
@@ -189,13 +200,9 @@ def _as_written(task: Task, reason: str, memory: Path | None, key: str, found: C
 
 def _run(task: Task) -> tuple[float, Tensor]:
     """Seconds of a forward and backward pass, and the gradient."""
-    task.model.zero_grad()
     synchronize(task.device)
     started = time.perf_counter()
-    *inputs, targets = task.batch
-    with autocast(task.device, task.choice.precision):
-        loss = task.loss_fn(task.model(*inputs), targets)
-    (loss * LOSS_SCALE[task.choice.precision]).backward()  # type: ignore[no-untyped-call]
+    task.step()
     synchronize(task.device)
     seconds = time.perf_counter() - started
     return seconds, torch.cat([p.grad.float().flatten() for p in task.model.parameters() if p.grad is not None])
@@ -215,19 +222,30 @@ def _alike(what: str, ours: Any, theirs: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _kept(model: nn.Module) -> Iterator[None]:
+def kept(model: nn.Module) -> Iterator[None]:
     """Inside it trains; then its buffers and modes are as before, and there are no gradients."""
-    buffers, modes = [buffer.clone() for buffer in model.buffers()], [(m, m.training) for m in model.modules()]
+    modes = [(module, module.training) for module in model.modules()]
     model.train()
     try:
-        yield
+        with kept_buffers(model):
+            yield
     finally:
-        for buffer, kept in zip(model.buffers(), buffers, strict=True):
-            buffer.data.copy_(kept)
         for module, training in modes:
             module.training = training
         model.zero_grad()
 
 
-def _first_line(error: Exception) -> str:
+@contextlib.contextmanager
+def kept_buffers(model: nn.Module) -> Iterator[None]:
+    """What batch norms and others note inside is forgotten."""
+    before = [buffer.clone() for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in zip(model.buffers(), before, strict=True):
+            buffer.data.copy_(value)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its name."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

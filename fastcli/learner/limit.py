@@ -121,6 +121,7 @@ class _Block(Callback):
     """Ends the fit after `steps` batches, and keeps how fast they were and the first of them."""
 
     orders = {"after_loss": 200, "after_batch": 200, "after_train": -200}  # next to the timer
+    only_looks = True
 
     def __init__(self, steps: int) -> None:
         self.steps = steps

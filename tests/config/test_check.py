@@ -93,7 +93,7 @@ def test_values_of_the_wrong_kind(errors, text, message, hint):
         ("train: {recipe: fit, freeze_epochs: 3}", "recipe 'fit' has no parameter 'freeze_epochs'",
          "'freeze_epochs' belongs to recipe 'fine_tune'"),
         ("runtime: {zzzzzz: 3}", "unknown key 'zzzzzz' in runtime",
-         "known: channels_last, compile, deterministic, device, devices, precision"),
+         "known: channels_last, compile, deterministic, device, devices, graph, precision"),
         ("<<: {a: 3}", "unknown key '<<'", "merge keys are not supported; use extends"),
     ],
 )  # fmt: skip

@@ -2,9 +2,10 @@ import contextlib
 
 import pytest
 import torch
+from torch import nn
 
 from fastcli.learner.probe import Choice
-from fastcli.learner.settings import device_callbacks, gpu_settings
+from fastcli.learner.settings import Running, choose_running, gpu_settings
 from fastcli.training import settings
 
 
@@ -37,13 +38,28 @@ def test_algorithms_are_timed_where_shapes_stay_and_runs_may_differ(mode, static
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_callbacks_of_a_choice():
+def test_callbacks_and_values_of_what_was_chosen():
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
 
-    def names(*given, **options):
-        return [type(callback).__name__ for callback in device_callbacks(*given, **options)]
+    def names(running, device=cpu):
+        return [type(callback).__name__ for callback in running.callbacks(device)]
 
-    assert names(Choice("fp32", False), cpu, compiled=False) == []
-    assert names(Choice("bf16", True), cpu, compiled=False) == ["ChannelsLast", "MixedPrecision"]
-    assert names(Choice("fp32", False), gpu, compiled=False) == ["StaticShapes"]
-    assert device_callbacks(Choice("fp32", False), cpu, compiled=True)[0].compiled
+    assert names(Running(Choice("fp32", False))) == []
+    assert names(Running(Choice("bf16", True))) == ["ChannelsLast", "MixedPrecision"]
+    assert names(Running(Choice("fp32", False), graph=True), gpu) == ["StaticShapes", "StepGraph"]
+    assert Running(Choice("fp32", False), compiled=True).callbacks(cpu)[0].compiled
+    assert Running(Choice("bf16", True), graph=True).resolved == {
+        "runtime.precision": "bf16", "runtime.channels_last": True, "runtime.compile": False, "runtime.graph": True,
+    }  # fmt: skip
+
+
+def test_a_short_training_on_a_cpu_is_neither_compiled_nor_captured():
+    model, batch = nn.Linear(3, 2), (torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64))
+    state = torch.get_rng_state()
+    running = choose_running(model, batch, nn.CrossEntropyLoss(), name="linear", steps=10, precision="fp32")
+    assert running == Running(Choice("fp32", False), notes=running.notes)
+    assert torch.equal(state, torch.get_rng_state())
+    assert len(running.notes) == 1
+    assert running.notes[0].startswith("not compiled: ")
+    told = choose_running(model, batch, nn.CrossEntropyLoss(), name="linear", graph=True, compile=False)
+    assert told.notes == ("no graph of steps: cpu has none",)
