@@ -73,3 +73,15 @@ def test_large_packages_are_imported_where_they_are_used():
     assert len(modules) > 150
     early = {(module.name, name) for module in modules for name in imports_at_the_top(module) if name in LATE}
     assert early == set()
+
+
+def test_looking_at_runs_needs_no_torch(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        run = tmp_path / "runs" / "pets" / name
+        run.mkdir(parents=True)
+        (run / "config.resolved.yaml").write_text("data: {source: PETS}\n")
+        (run / "metrics.jsonl").write_text('{"epoch": 0, "valid_loss": 0.5}\n')
+    assert imported_by_command("runs", "list") <= {"pydantic"}
+    curves = imported_by_command("runs", "compare", "-o", "a.png", "-o", "a.html")
+    assert curves == {"pydantic", "yaml", "matplotlib", "numpy", "PIL"}
