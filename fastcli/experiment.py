@@ -291,7 +291,7 @@ class _Builder:
             model, batch, loss_fn, name=str(self.parts.resolved["model"]), precision=runtime.precision,
             channels_last=runtime.channels_last, compile=runtime.compile, graph=runtime.graph,
             benchmark=runtime.deterministic != "strict", steps=None if epochs is None else epochs * per_epoch,
-            phases=2 if train.get("freeze_epochs") else 1, memory=home() / "probe.json",
+            phases=3 if train.get("freeze_epochs") else 1, memory=home() / "probe.json",
         )  # fmt: skip
         self.parts.resolved |= running.resolved
         return running

@@ -47,6 +47,8 @@ class StaticShapes(Callback):
     def before_validate(self, learner: Learner) -> None:
         self._real = None
         self._full.pop(False, None)
+        if self.compiled and (size := getattr(learner.valid_loader, "batch_size", None)) is not None:
+            self._full[False] = size  # compiled for it already
         self._pads = not any(_sees_other_samples(module) for module in learner.model.modules())
 
     def before_batch(self, learner: Learner) -> None:

@@ -67,7 +67,7 @@ class Task:
     steps: int | None = None
     """None where the recipe decides that while it runs."""
     phases: int = 1
-    """How often it is compiled: anew once what is frozen has changed."""
+    """How often it is compiled: to try it, and anew whenever other layers are frozen than then."""
 
     @property
     def device(self) -> torch.device:
@@ -79,8 +79,10 @@ class Task:
         return replace(self, batch=tuple(part[:n] for part in self.batch))
 
     def laid_out(self) -> Task:
-        """The same with batch and model in the memory layout of its training."""
-        layout = torch.channels_last if self.choice.channels_last else torch.contiguous_format
+        """The same with batch and model in the memory layout of its training, which else is the loaders' own."""
+        if not self.choice.channels_last:
+            return self
+        layout = torch.channels_last
         self.model.to(memory_format=layout)
         return replace(self, batch=tuple(p.contiguous(memory_format=layout) if p.ndim == 4 else p for p in self.batch))
 
@@ -137,7 +139,8 @@ def compiled(task: Task) -> Compiled:
         written = [_run(task) for _ in range(REPEATS)]
         logits = _logits(task)
         task.model.compile(backend=BACKEND, dynamic=False)
-        first, *others = [_run(task) for _ in range(REPEATS)]
+        with kept_buffers(task.model):  # else batch norms would say something else afterwards
+            first, *others = [_run(task) for _ in range(REPEATS)]
         agrees = _alike("logits", logits, _logits(task))
         if torch.equal(written[0][1], written[1][1]):  # else it draws random numbers, and a compiler draws others
             agrees = agrees and _alike("gradient", written[0][1], others[0][1])

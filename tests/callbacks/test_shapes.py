@@ -116,6 +116,19 @@ def test_a_compiled_model_runs_as_written_for_a_smaller_batch_of_training():
     torch.compiler.set_stance("default")
 
 
+def test_validation_of_a_compiled_model_has_the_batches_that_it_was_compiled_for():
+    learner = make([StaticShapes(compiled=True)], valid=(3,))
+    learner.valid_loader = Sized(learner.valid_loader)
+    assert learner.validate() == pytest.approx(make(valid=(3,)).validate(), abs=1e-6)
+    assert learner.model.seen == [(8, 3, 8, 8)]
+
+
+class Sized(list):
+    """A list of batches that says how large they are."""
+
+    batch_size = 8
+
+
 def test_shapes_change_where_images_grow_or_stand_alone():
     assert has_static_shapes(make())
     assert not has_static_shapes(make([ProgressiveResize()]))

@@ -92,6 +92,25 @@ def test_a_step_is_measured_where_nobody_has(monkeypatch):
     assert set(taken) == {compiling.IMAGES}
 
 
+class Drifting(nn.Module):
+    """Another factor with each step of training, as norms drift."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("steps", torch.zeros(()))
+
+    def forward(self, x):
+        if self.training:
+            self.steps += 1
+        return x * (compiling.REPEATS + 0.5 - self.steps)
+
+
+def test_what_a_model_notes_while_it_is_tried_does_not_disturb_the_comparison():
+    one = task()
+    one.model.append(Drifting())
+    assert compiled(one).agrees
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_a_compiled_model_is_compared_with_the_one_as_written_which_stays_as_it_was(dropout):
     one = task(dropout=dropout)
