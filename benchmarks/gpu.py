@@ -3,8 +3,9 @@
     python benchmarks/gpu.py
 
 Prints, with the card's name: the limit of bare steps by network, batch, precision, layout and compilation; batch
-augmentation; training from each tier of the data store on generated photographs; an epoch of MNIST_SAMPLE; and how
-often a training step makes the host wait for the device. Needs no network. What does not fit into --minutes is a dash.
+augmentation; training from each tier of the data store on generated photographs; an epoch of MNIST_SAMPLE; how often a
+training step makes the host wait for the device; and what each thing that fastcli does for a GPU gives, on against off,
+and whether losses stay the same. Needs no network. What does not fit into --minutes is a dash.
 Without a GPU it says so and exits with 2; `--device cpu --quick` runs a little of every part anywhere.
 """
 
@@ -22,18 +23,21 @@ from pathlib import Path
 
 import timm
 import torch
+from gpu_switches import COMPILING, experiment, switches
 from side_by_side import HERE, ROOT, table
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from trainings import photographs
 
+from fastcli.callbacks.epochs import ShortEpoch
+
 MODELS = ("resnet18", "resnet34", "resnet50", "efficientnet_b0", "convnext_tiny", "vit_small_patch16_224")
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 CELL = 0.8
 """Seconds for the steps of one cell, after those that warm up."""
-COMPILING = 60
-"""Seconds that compiling a network may take."""
 PHOTOGRAPHS = 2000
+STEPS = 4
+"""Of an epoch in which waits are counted."""
 
 
 class Clock:
@@ -95,7 +99,7 @@ def limit(given, clock: Clock) -> None:
     """The table of img/s; compiled cells come last, while there is time."""
     models, batches, size, precisions = MODELS, (64, 256), 224, tuple(DTYPES)
     if given.quick:
-        models, batches, size, precisions = ("test_resnet",), (4,), 64, ("fp32", "bf16")
+        models, batches, size, precisions = ("test_resnet",), (4,), 64, ("fp32",)
     budget = Clock(min(clock.left() / 60, 0.75 * given.minutes))
     keys = list(itertools.product(models, batches, precisions, (False, True), (False, True)))
     found = {}
@@ -137,7 +141,7 @@ def augmentation(given, clock: Clock) -> None:
     from fastcli.types import Image as ImageType
     from fastcli.types import typed
 
-    source, size = (64, 56) if given.quick else (256, 224)
+    source, size, most = (64, 56, 0.05) if given.quick else (256, 224, CELL)
     generator, rows = torch.Generator().manual_seed(0), []
     full = BatchPipeline(aug_transforms(size=size, min_scale=0.75), IMAGENET)
     plain = BatchPipeline([], IMAGENET)
@@ -145,38 +149,29 @@ def augmentation(given, clock: Clock) -> None:
         pixels = torch.randint(0, 256, (n, source, source, 3), dtype=torch.uint8, device=given.device)
         images = typed(pixels.permute(0, 3, 1, 2), ImageType)
         times = [
-            seconds(lambda p=p, images=images: p((images,), generator, train=True), given.device) for p in (full, plain)
+            seconds(lambda p=p, images=images: p((images,), generator, train=True), given.device, most)
+            for p in (full, plain)
         ]
         rows.append([f"{n} x 3 x {source}² to {size}²", *(f"{1e6 * taken:.0f}" for taken in times)])
     table(["augmentation, µs a batch", "aug_transforms", "normalisation alone"], rows)
 
 
-def experiment(given, config: Path, *words: str):
-    """What fastcli trains from this configuration on the device."""
-    from fastcli.config.load import load
-    from fastcli.experiment import build
-
-    return build(load(config, [*words, f"runtime.device={given.device}"]).config)
-
-
 def tiers(given, clock: Clock) -> None:
     """`fastcli bench` for each place where pixels can be kept."""
-    model, n, size, batch = ("test_resnet", 24, 64, 4) if given.quick else ("resnet34", PHOTOGRAPHS, 224, 64)
-    rows = []
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = photographs(Path(scratch), n)
-        for tier in ("device", "ram", "disk", "off"):
-            if clock.left() < 0:
-                rows.append([tier, *"------"])
-                continue
-            words = [f"data.source={folder}", f"data.cache={tier}", f"model.name={model}", f"data.batch_size={batch}",
-                     f"data.item_transforms=[{{name: resize, size: {size}}}]"]  # fmt: skip
-            built = experiment(given, HERE / "photos.yaml", *words)
-            speed = built.speed(steps=2 if given.quick else 20, blocks=1 if given.quick else 5)[-1]
-            runtime = built.config.runtime
-            rows.append([tier, f"{runtime.precision}{' NHWC' if runtime.channels_last is True else ''}",
-                         f"{speed.limit:.0f}", f"{speed.training:.0f}", f"{speed.ratio:.2f}", f"{speed.wait:.0%}",
-                         f"{speed.first:.0f}"])  # fmt: skip
+    model, size, batch = ("test_resnet", 64, 4) if given.quick else ("resnet34", 224, 64)
+    rows, n = [], given.n
+    for tier in ("device", "ram", "disk", "off")[2 * given.quick :]:
+        if clock.left() < 0:
+            rows.append([tier, *"------"])
+            continue
+        words = [f"data.source={given.folder}", f"data.cache={tier}", f"model.name={model}", f"data.batch_size={batch}",
+                 f"data.item_transforms=[{{name: resize, size: {size}}}]"]  # fmt: skip
+        built = experiment(given, HERE / "photos.yaml", *words)
+        speed = built.speed(steps=2 if given.quick else 20, blocks=1 if given.quick else 5)[-1]
+        runtime = built.config.runtime
+        rows.append([tier, f"{runtime.precision}{' NHWC' if runtime.channels_last is True else ''}",
+                     f"{speed.limit:.0f}", f"{speed.training:.0f}", f"{speed.ratio:.2f}", f"{speed.wait:.0%}",
+                     f"{speed.first:.0f}"])  # fmt: skip
     head = [
         f"{n} photographs, {model} @{size} x{batch}",
         "precision",
@@ -194,6 +189,8 @@ def mnist(given, clock: Clock) -> None:
     rows = []
     for config, epochs in (("mnist_sample.yaml", 3), ("mnist_mlp.yaml", 5))[int(given.quick) :]:
         words = [f"train.epochs={2 if given.quick else epochs}"]
+        if given.quick:  # the set of 14,000 digits alone would take seconds to open
+            words += [f"data.source={given.folder}", "data.batch_size=8"]
         built = experiment(given, ROOT / "configs" / config, *words)
         built.recipe(built.learner)
         history = built.learner.history
@@ -232,31 +229,31 @@ def told_of_waits(device: torch.device):
 def waits(given, clock: Clock) -> None:
     """Waits in a fit of one epoch and in one of two: what the first epoch costs, another one, and a step of that."""
     rows = []
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = photographs(Path(scratch), 40)
-        for name, count in (("numbers read from tensors", count_reads), ("waits that torch warns of", count_warnings)):
-            one, two = (count(given, folder, epochs) for epochs in (1, 2))
-            rows.append([name, one, two - one, f"{(two - one) / len(small(given, folder, 1).loaders.train):.2f}"])
+    for name, count in (("numbers read from tensors", count_reads), ("waits that torch warns of", count_warnings)):
+        one, two = (count(given, epochs) for epochs in (1, 2))
+        rows.append([name, one, two - one, f"{(two - one) / STEPS:.2f}"])
     table(["waits of the host, augmented photographs", "first epoch", "next epoch", "a step"], rows)
 
 
-def small(given, folder: Path, epochs: int):
-    """A small training with a run's usual callbacks and its recipe."""
-    words = [f"data.source={folder}", "model.name=test_resnet", "data.batch_size=4", f"train.epochs={epochs}",
+def small(given, epochs: int):
+    """A small training of some steps an epoch with a run's usual callbacks and its recipe."""
+    words = [f"data.source={given.folder}", "model.name=test_resnet", "data.batch_size=4", f"train.epochs={epochs}",
              "data.item_transforms=[{name: resize, size: 64}]", "runtime.precision=fp32", "runtime.channels_last=false",
              "data.batch_transforms=[{name: aug_transforms, size: 56}]"]  # fmt: skip
-    return experiment(given, HERE / "photos.yaml", *words)
+    built = experiment(given, HERE / "photos.yaml", *words)
+    built.learner.callbacks.append(ShortEpoch(STEPS / len(built.loaders.train)))
+    return built
 
 
-def count_reads(given, folder: Path, epochs: int) -> int:
-    built = small(given, folder, epochs)
+def count_reads(given, epochs: int) -> int:
+    built = small(given, epochs)
     with Reads() as reads:
         built.recipe(built.learner)
     return reads.n
 
 
-def count_warnings(given, folder: Path, epochs: int) -> int:
-    built = small(given, folder, epochs)
+def count_warnings(given, epochs: int) -> int:
+    built = small(given, epochs)
     with told_of_waits(given.device) as caught:
         built.recipe(built.learner)
     places = Counter(f"{one.filename}:{one.lineno}" for one in caught if "synchroniz" in str(one.message))
@@ -265,26 +262,29 @@ def count_warnings(given, folder: Path, epochs: int) -> int:
     return sum(places.values())
 
 
-PARTS = {"augmentation": augmentation, "tiers": tiers, "mnist": mnist, "waits": waits, "limit": limit}
+PARTS = {"augmentation": augmentation, "tiers": tiers, "mnist": mnist, "waits": waits, "switches": switches,
+         "limit": limit}  # fmt: skip
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", type=torch.device, default=torch.device("cuda"))
     parser.add_argument("--quick", action="store_true", help="a little of everything, to see that it runs")
     parser.add_argument("--minutes", type=float, default=8.0, help="after which no part and no cell is begun")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     if given.device.type == "cuda" and not torch.cuda.is_available():
         print("there is no GPU here; --device cpu --quick tries every part without one", file=sys.stderr)
         return 2
     card = torch.cuda.get_device_name(given.device) if given.device.type == "cuda" else platform.machine()
     print(f"{card}, torch {torch.__version__}, CUDA {torch.version.cuda}, timm {timm.__version__}")
-    clock = Clock(given.minutes)
-    for name in given.parts:
-        if clock.left() > 0:
-            PARTS[name](given, clock)
-        print(f"({name}: {60 * given.minutes - clock.left():.0f} s since the start)\n", flush=True)
+    clock, given.n = Clock(given.minutes), 20 if given.quick else PHOTOGRAPHS
+    with tempfile.TemporaryDirectory() as scratch:
+        given.folder = photographs(Path(scratch), given.n)
+        for name in given.parts:
+            if clock.left() > 0:
+                PARTS[name](given, clock)
+            print(f"({name}: {60 * given.minutes - clock.left():.0f} s since the start)\n", flush=True)
     return 0
 
 
