@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fastcli import __version__
-from fastcli.cli import config, console, runs
+from fastcli.cli import config, console, data, runs
 from fastcli.cli.bench import EXAMPLE, bench
 from fastcli.cli.init import EXAMPLE as INIT_EXAMPLE
 from fastcli.cli.init import init
@@ -39,6 +39,7 @@ app.command(epilog=EXAMPLE)(bench)
 app.command()(predict)
 app.add_typer(runs.app, name="runs")
 app.add_typer(config.app, name="config")
+app.add_typer(data.app, name="data")
 
 GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--json", "--plain", "--trust-plugins", "--version")
 INTERRUPTED = 130

@@ -111,6 +111,20 @@ def rich_console() -> Console | None:
     return Console(stderr=True)  # obeys NO_COLOR by itself
 
 
+def rich_output() -> Console | None:
+    """Rich's console on stdout, for tables that were asked for; None where they must be plain."""
+    if not on_terminal() or not sys.stdout.isatty():
+        return None
+    from rich.console import Console
+
+    return Console()
+
+
+def example(command: str) -> str:
+    """The last line of a command's help."""
+    return f"Example: {command}"
+
+
 def tolerate_any_text() -> None:
     """Let stdout and stderr replace what their encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):

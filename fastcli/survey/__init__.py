@@ -7,7 +7,8 @@ figures, a `warning` deserves a look, a `note` is only told.
 
 - `recognise`, `layout`, `tables`, `masks`: how a folder is arranged
 - `samples`: which picture is what, and where it takes part
-- `sizes`: of a sample, by headers
+- `examine`: one picture, decoded; `sizes`: of a sample, by headers; `twins`: pictures that are the same
+- `check`, `faults`, `class_names`, `findings`: what is wrong; `page`: it on a page, with pictures
 
 Rejected: opening pictures through the data loaders (two seconds of imports for a question about files, and a scaled
 decode would miss the broken end of a file).
