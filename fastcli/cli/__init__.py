@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fastcli import __version__
-from fastcli.cli import config, console, data, runs
+from fastcli.cli import config, console, data, models, runs
 from fastcli.cli.bench import EXAMPLE, bench
 from fastcli.cli.init import EXAMPLE as INIT_EXAMPLE
 from fastcli.cli.init import init
@@ -38,6 +38,7 @@ app.command("lr-find")(lr_find)
 app.command(epilog=EXAMPLE)(bench)
 app.command()(predict)
 app.add_typer(runs.app, name="runs")
+app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
 

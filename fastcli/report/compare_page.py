@@ -29,6 +29,7 @@ figure{margin:0;background:var(--card);border:1px solid var(--line);border-radiu
 figcaption{font-weight:600}svg{width:100%;height:auto;display:block}
 svg text{fill:var(--muted);font-size:11px}.grid{stroke:var(--line)}.curve{fill:none;stroke-width:2}
 .dot{stroke:var(--card);stroke-width:1.5}.dot:hover{r:6}
+@media(prefers-color-scheme:dark){.curve,.dot,.key svg{filter:brightness(1.35)}}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.3rem .9rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 td.n,th.n{text-align:right}td.best{font-weight:700}code{font-size:.92em}

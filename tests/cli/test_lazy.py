@@ -75,6 +75,11 @@ def test_large_packages_are_imported_where_they_are_used():
     assert early == set()
 
 
+def test_looking_at_models_needs_no_torch():
+    assert imported_by_command("models", "list", "--suggest") <= {"pydantic"}
+    assert imported_by_command("models", "info", "resnet18") <= {"pydantic"}
+
+
 def test_looking_at_runs_needs_no_torch(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in "ab":
