@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fastcli.cli import console
+from fastcli.cli.config import Overrides
 from fastcli.cli.console import example
+from fastcli.cli.data_sets import get, list_known
+from fastcli.cli.data_stats import stats
+from fastcli.cli.samples import Given, counting, samples_of
 from fastcli.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from fastcli.survey.check import Report
     from fastcli.survey.findings import Finding
-    from fastcli.survey.samples import Samples
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at data, and get it.")
 
-Given = Annotated[str, typer.Argument(metavar="SOURCE|CONFIG", help="A folder, CSV, known data set, … or a YAML file.")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Of CONFIG: values to use.")]
+app.command(epilog=example("fastcli data stats path/to/photos"))(stats)
+app.command("list", epilog=example("fastcli data list imagenet"))(list_known)
+app.command(epilog=example("fastcli data get MNIST_TINY"))(get)
+
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 NAMED = 3
 """Entries of a finding that are named on the screen, without -v."""
@@ -41,7 +45,7 @@ def check(
     """
     from fastcli.survey.check import check as run_check
 
-    samples, limits = _samples(source, overrides or ())
+    samples, limits = samples_of(source, overrides or ())
     with counting("decoding", len(samples)) as progress:
         report = run_check(samples, workers=workers, progress=progress, **limits)
     if output is not None:
@@ -52,52 +56,6 @@ def check(
         _show(report)
     if report.tally["error"]:
         raise typer.Exit(DataError.exit_code)
-
-
-def _samples(source: str, overrides: Sequence[str]) -> tuple[Samples, dict[str, Any]]:
-    """The pictures that a configuration or a source means, and how training reads them."""
-    from fastcli.cli.downloads import show_progress
-    from fastcli.data.download import resolve_source
-    from fastcli.survey.samples import find_samples
-
-    if source.lower().endswith((".yaml", ".yml")):
-        return _samples_of_config(source, overrides)
-    if overrides:
-        raise typer.BadParameter(f"{overrides[0]}: only a YAML file takes KEY=VALUE")
-    with show_progress() as progress:
-        found = resolve_source(source, progress=progress)
-    return find_samples(found, **_arrangement(found.path)), {}
-
-
-def _arrangement(path: Path) -> dict[str, Any]:
-    """The labels and the split that a folder suggests; none where it suggests none."""
-    from fastcli.survey.recognise import recognise
-
-    try:
-        layout = recognise(path)
-    except DataError as error:
-        if not error.message.startswith("cannot tell"):
-            raise
-        console.say(f"{error.message}: looking at files alone")
-        return {"target": "unlabelled"}
-    console.say(layout.words)
-    return {"items": layout.items, "label": layout.label, "split": layout.split, "target": layout.target}
-
-
-def _samples_of_config(path: str, overrides: Sequence[str]) -> tuple[Samples, dict[str, Any]]:
-    from fastcli.cli.downloads import show_progress
-    from fastcli.config.load import load
-    from fastcli.data.download import resolve_source
-    from fastcli.survey.samples import find_samples
-
-    loaded = load(path, overrides, trust=console.trust())
-    data = loaded.config.data
-    with show_progress() as progress:
-        source = resolve_source(data.source, progress=progress)
-    chosen = {key: None if part is None else {"name": part.name, **part.params}
-              for key, part in (("items", data.items), ("label", data.label), ("split", data.split))}  # fmt: skip
-    samples = find_samples(source, **chosen, target=data.target.name, seed=loaded.config.experiment.seed)
-    return samples, {"max_pixels": data.max_pixels, "lenient": data.on_bad_image == "skip"}
 
 
 def _write_page(report: Report, source: str, output: Path) -> None:
@@ -145,18 +103,3 @@ def _table(findings: Sequence[Finding]) -> Any:
         words.append("\n".join(_lines(finding)), style="not bold")
         table.add_row(Text(finding.severity, style=COLOURS[finding.severity]), Text(f"{finding.count:,}"), words)
     return table
-
-
-@contextlib.contextmanager
-def counting(words: str, total: int) -> Iterator[Callable[[int], None] | None]:
-    """A function of how many are done that draws a bar on stderr; None where bars are not shown."""
-    rich = None if console.state.quiet else console.rich_console()
-    if rich is None:
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=rich, transient=True, refresh_per_second=4) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.update(task, completed=done)
