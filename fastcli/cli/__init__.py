@@ -16,6 +16,8 @@ import typer
 from fastcli import __version__
 from fastcli.cli import config, console, data, models, runs
 from fastcli.cli.bench import EXAMPLE, bench
+from fastcli.cli.components import EXAMPLE as COMPONENTS_EXAMPLE
+from fastcli.cli.components import components
 from fastcli.cli.init import EXAMPLE as INIT_EXAMPLE
 from fastcli.cli.init import init
 from fastcli.cli.lr_find import lr_find
@@ -40,6 +42,7 @@ app.command()(predict)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
+app.command(epilog=COMPONENTS_EXAMPLE)(components)
 app.add_typer(data.app, name="data")
 
 GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--json", "--plain", "--trust-plugins", "--version")

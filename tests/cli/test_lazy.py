@@ -75,6 +75,14 @@ def test_large_packages_are_imported_where_they_are_used():
     assert early == set()
 
 
+def test_looking_at_components_needs_no_torch(tmp_path):
+    (tmp_path / "a.yaml").write_text("data: {source: PETS}\nmodel: resnet18")
+    assert imported_by_command("components") <= {"pydantic"}
+    assert imported_by_command("config", "explain", "train.lr") <= {"pydantic"}
+    file = str(tmp_path / "a.yaml")
+    assert imported_by_command("config", "diff", file, file) == {"yaml", "pydantic"}
+
+
 def test_looking_at_models_needs_no_torch():
     assert imported_by_command("models", "list", "--suggest") <= {"pydantic"}
     assert imported_by_command("models", "info", "resnet18") <= {"pydantic"}
