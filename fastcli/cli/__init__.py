@@ -18,6 +18,8 @@ from fastcli.cli import config, console, data, models, runs
 from fastcli.cli.bench import EXAMPLE, bench
 from fastcli.cli.components import EXAMPLE as COMPONENTS_EXAMPLE
 from fastcli.cli.components import components
+from fastcli.cli.doctor import EXAMPLE as DOCTOR_EXAMPLE
+from fastcli.cli.doctor import doctor
 from fastcli.cli.init import EXAMPLE as INIT_EXAMPLE
 from fastcli.cli.init import init
 from fastcli.cli.lr_find import lr_find
@@ -43,6 +45,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.command(epilog=COMPONENTS_EXAMPLE)(components)
+app.command(epilog=DOCTOR_EXAMPLE)(doctor)
 app.add_typer(data.app, name="data")
 
 GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--json", "--plain", "--trust-plugins", "--version")

@@ -98,3 +98,9 @@ def test_looking_at_runs_needs_no_torch(tmp_path, monkeypatch):
     assert imported_by_command("runs", "list") <= {"pydantic"}
     curves = imported_by_command("runs", "compare", "-o", "a.png", "-o", "a.html")
     assert curves == {"pydantic", "yaml", "matplotlib", "numpy", "PIL"}
+
+
+def test_doctor_needs_torch_in_another_process_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path))
+    statement = "from fastcli.deploy import diagnosis\ndiagnosis.probe = lambda: {}\nlist(diagnosis.diagnose())"
+    assert imported(statement) == set()
