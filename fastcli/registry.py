@@ -154,6 +154,8 @@ optimizers = Registry("optimizer", given=("params",))
 metrics = Registry("metric", given=("target",))
 recipes = Registry("recipe", given=("learner",))
 callbacks = Registry("callback")
+image_searches = Registry("image search", given=("query", "count"))
+"""Of `fastcli data search`: no configuration names them."""
 
 REGISTRIES = {
     "items": items,

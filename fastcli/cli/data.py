@@ -14,6 +14,7 @@ from fastcli.cli.data_sets import get, list_known
 from fastcli.cli.data_stats import stats
 from fastcli.cli.pixels import pixels
 from fastcli.cli.samples import Given, counting, samples_of
+from fastcli.cli.search import search
 from fastcli.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at dat
 app.command(epilog=example("fastcli data stats path/to/photos"))(stats)
 app.command("list", epilog=example("fastcli data list imagenet"))(list_known)
 app.command(epilog=example("fastcli data get MNIST_TINY"))(get)
+app.command(epilog=example('fastcli data search "grizzly bear" -n 150 -o data/bears/grizzly'))(search)
 app.command(epilog=example("fastcli data pixels image.png --rows 7:20 --cols 7:20"))(pixels)
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}

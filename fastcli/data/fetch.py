@@ -101,10 +101,11 @@ def _md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
+class Redirects(urllib.request.HTTPRedirectHandler):
     """Follow redirects to HTTP only, and never from HTTPS down to HTTP."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        """The request for the new address. Raises HTTPError for one that is not allowed."""
         allowed = ("https",) if urlsplit(req.full_url).scheme == "https" else ("http", "https")
         if urlsplit(newurl).scheme not in allowed:
             raise urllib.error.HTTPError(req.full_url, code, f"redirects to {shown_url(newurl)}", headers, fp)
@@ -176,7 +177,7 @@ class _Download:
         except queue.Empty:
             error = TimeoutError(f"no answer within {self.patience.connect:g} s")
         if error is not None:
-            raise self._error(f"no network ({address[0]}: {_reason(error)})") from error
+            raise self._error(f"no network ({address[0]}: {reason_of(error)})") from error
 
     def _transfer_with_retries(self, progress: Progress) -> None:
         failures = 0
@@ -192,7 +193,7 @@ class _Download:
 
     def _transfer(self, progress: Progress) -> None:
         try:
-            opener = urllib.request.build_opener(_Redirects)
+            opener = urllib.request.build_opener(Redirects)
             with opener.open(self._request(), timeout=self.patience.read) as response:
                 total = self._begin(response)
                 self._receive(response, total, progress)
@@ -207,8 +208,8 @@ class _Download:
             if _is_local(error):
                 raise
             if _is_hopeless(error):
-                raise self._error(_reason(error)) from error
-            raise Interrupted(_reason(error)) from error
+                raise self._error(reason_of(error)) from error
+            raise Interrupted(reason_of(error)) from error
 
     def _request(self) -> urllib.request.Request:
         headers = {"User-Agent": f"fastcli/{__version__}", "Accept-Encoding": "identity"}
@@ -271,7 +272,8 @@ def _first_hop(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or {"https": 443}.get(parts.scheme, 80)
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """What went wrong, in the words of the system where it has some."""
     inner = getattr(error, "reason", error)
     return str(getattr(inner, "strerror", None) or inner or type(inner).__name__)
 

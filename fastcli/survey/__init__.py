@@ -9,6 +9,7 @@ figures, a `warning` deserves a look, a `note` is only told.
 - `samples`: which picture is what, and where it takes part
 - `examine`: one picture, decoded; `sizes`: of a sample, by headers; `twins`: pictures that are the same
 - `check`, `faults`, `class_names`, `findings`: what is wrong; `page`: it on a page, with pictures
+- `image_search`, `gather`: pictures from the web
 - `stats`: counts, sizes, colours; `pixels`: the numbers that a picture is made of
 
 Rejected: opening pictures through the data loaders (two seconds of imports for a question about files, and a scaled

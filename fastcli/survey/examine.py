@@ -68,6 +68,11 @@ def examine(path: Path, max_pixels: int = MAX_PIXELS) -> Facts:
         return Facts(path, "no such file")
     except OSError as error:
         return Facts(path, f"cannot be read: {error.strerror or error}")
+    return examine_content(content, path, max_pixels)
+
+
+def examine_content(content: bytes, path: Path, max_pixels: int = MAX_PIXELS) -> Facts:
+    """The facts of what is in a file; `path` is its name."""
     digest = hashlib.blake2b(content, digest_size=16).digest()
     try:
         return read_picture(

@@ -99,6 +99,14 @@ def _alike(pixels: NDArray[np.uint8], pairs: Pairs, chunk: int = 65536) -> NDArr
     return alike
 
 
+def are_twins(one: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which of the small pictures `others`, a row each, look the same as `one`."""
+    hashes = hashes_of(np.concatenate([one[None], others]))
+    near: NDArray[np.bool_] = np.bitwise_count(hashes[1:] ^ hashes[0]) <= DISTANCE
+    near[near] = (_standardised(one[None]) * _standardised(others[near])).mean(1) >= ALIKE
+    return near
+
+
 def _standardised(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     values = pixels.astype(np.float32)
     centred = values - values.mean(1, keepdims=True)
