@@ -27,7 +27,7 @@ Overrides = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog=console.example("fastcli config show configs/pets.yaml data.batch_size=32 --origin"))
 def show(
     config: ConfigFile,
     overrides: Overrides = None,
@@ -45,7 +45,7 @@ def show(
         console.data(dump(loaded.with_defaults(), notes).rstrip("\n"))
 
 
-@app.command()
+@app.command(epilog=console.example("fastcli config schema > schema.json"))
 def validate(config: ConfigFile, overrides: Overrides = None) -> None:
     """Check a configuration; all mistakes are shown at once, and nothing is run."""
     from fastcli.config.load import load
@@ -57,7 +57,7 @@ def validate(config: ConfigFile, overrides: Overrides = None) -> None:
         console.data(f"{config}: ok")
 
 
-@app.command()
+@app.command(epilog=console.example("fastcli config validate configs/pets.yaml"))
 def schema(
     write: Annotated[bool, typer.Option("--write", hidden=True, help="Renew the schema in the package.")] = False,
 ) -> None:

@@ -27,7 +27,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at dat
 
 app.command(epilog=example("fastcli data stats path/to/photos"))(stats)
 app.command("list", epilog=example("fastcli data list imagenet"))(list_known)
-app.command(epilog=example("fastcli data get MNIST_TINY"))(get)
+app.command(epilog=example("fastcli data get MNIST_SAMPLE"))(get)
 app.command(epilog=example('fastcli data search "grizzly bear" -n 150 -o data/bears/grizzly'))(search)
 app.command(epilog=example("fastcli data pixels image.png --rows 7:20 --cols 7:20"))(pixels)
 
