@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastcli.cli import console
+from fastcli.cli import complete, console
 from fastcli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -20,9 +20,15 @@ EXAMPLE = "Example: fastcli components adamw"
 
 def components(
     kind_or_name: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help="optimizer, loss, callback, …; or a name.")
+        str | None,
+        typer.Argument(
+            metavar="[KIND]", help="optimizer, loss, callback, …; or a name.", autocompletion=complete.components
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Of this kind.", show_default=False)] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Of this kind.", show_default=False, autocompletion=complete.components),
+    ] = None,
 ) -> None:
     """List the pieces that a configuration can name, those of one kind, or show one in full."""
     from fastcli.config.explain import parts

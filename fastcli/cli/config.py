@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastcli.cli import console
+from fastcli.cli import complete, console
 from fastcli.cli.config_look import DIFF_EXAMPLE, EXPLAIN_EXAMPLE, diff, explain
 from fastcli.cli.init import EXAMPLE as INIT_EXAMPLE
 from fastcli.cli.init import init
@@ -20,10 +20,16 @@ app.command("init", epilog=INIT_EXAMPLE)(init)
 app.command(epilog=EXPLAIN_EXAMPLE)(explain)
 app.command(epilog=DIFF_EXAMPLE)(diff)
 
-ConfigFile = Annotated[str, typer.Argument(metavar="CONFIG", help="The YAML file.", show_default=False)]
+ConfigFile = Annotated[
+    str, typer.Argument(metavar="CONFIG", help="The YAML file.", show_default=False, autocompletion=complete.configs)
+]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Values to use instead; ~KEY goes back to the default."),
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Values to use instead; ~KEY goes back to the default.",
+        autocompletion=complete.overrides,
+    ),
 ]
 
 
@@ -45,7 +51,7 @@ def show(
         console.data(dump(loaded.with_defaults(), notes).rstrip("\n"))
 
 
-@app.command(epilog=console.example("fastcli config schema > schema.json"))
+@app.command(epilog=console.example("fastcli config validate configs/pets.yaml"))
 def validate(config: ConfigFile, overrides: Overrides = None) -> None:
     """Check a configuration; all mistakes are shown at once, and nothing is run."""
     from fastcli.config.load import load
@@ -57,7 +63,7 @@ def validate(config: ConfigFile, overrides: Overrides = None) -> None:
         console.data(f"{config}: ok")
 
 
-@app.command(epilog=console.example("fastcli config validate configs/pets.yaml"))
+@app.command(epilog=console.example("fastcli config schema > schema.json"))
 def schema(
     write: Annotated[bool, typer.Option("--write", hidden=True, help="Renew the schema in the package.")] = False,
 ) -> None:

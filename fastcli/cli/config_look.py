@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastcli.cli import console
+from fastcli.cli import complete, console
 from fastcli.cli.run_words import RUNS, Folder
 from fastcli.errors import UsageError
 
@@ -22,7 +22,10 @@ DIFF_EXAMPLE = "Example: fastcli config diff configs/pets.yaml configs/pets_bree
 
 
 def explain(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="data.batch_size, optimizer.lr, callbacks, …")],
+    key: Annotated[
+        str,
+        typer.Argument(metavar="KEY", help="data.batch_size, optimizer.lr, callbacks, …", autocompletion=complete.keys),
+    ],
 ) -> None:
     """Say what a key of the YAML means: type, default, allowed values, what stands below it."""
     from fastcli.config.explain import explain as explained
@@ -79,8 +82,10 @@ def _show_choices(choices: Sequence[Part]) -> None:
 
 
 def diff(
-    first: Annotated[str, typer.Argument(metavar="A", help="A YAML file or a run.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    first: Annotated[
+        str, typer.Argument(metavar="A", help="A YAML file or a run.", autocompletion=complete.configs_or_runs)
+    ],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another.", autocompletion=complete.configs_or_runs)],
     folder: Folder = RUNS,
 ) -> None:
     """Show the values in which two configurations or runs differ, defaults included."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastcli.cli import console
+from fastcli.cli import complete, console
 from fastcli.errors import UsageError, did_you_mean
 
 SUGGESTIONS = ("valley", "slide", "minimum", "steep")
@@ -21,7 +21,9 @@ def lr_find(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CONFIG] [KEY=VALUE]...", help="The YAML and overrides; without one, the newest run's."
+            metavar="[CONFIG] [KEY=VALUE]...",
+            help="The YAML and overrides; without one, the newest run's.",
+            autocompletion=complete.configs_or_overrides,
         ),
     ] = None,
     start: Annotated[float, typer.Option(help="First learning rate.")] = 1e-7,

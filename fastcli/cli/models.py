@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastcli.cli import console
+from fastcli.cli import complete, console
 from fastcli.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -25,9 +25,18 @@ UNITS = {"": 1e-6, "k": 1e-3, "m": 1.0, "b": 1e3, "g": 1e3}
 @app.command("list", epilog="Example: fastcli models list --suggest --max-params 30M --license apache-2.0")
 def list_models(
     pattern: Annotated[
-        str | None, typer.Argument(metavar="[PATTERN]", help="A part of the name, or a glob.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[PATTERN]",
+            help="A part of the name, or a glob.",
+            show_default=False,
+            autocompletion=complete.models,
+        ),
     ] = None,
-    family: Annotated[str | None, typer.Option(help="Of this family: resnet, convnext, vision_transformer, …")] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(help="Of this family: resnet, convnext, vision_transformer, …", autocompletion=complete.families),
+    ] = None,
     max_params: Annotated[str | None, typer.Option(metavar="N", help="At most so many parameters: 30M.")] = None,
     max_gmacs: Annotated[float | None, typer.Option(help="At most so many billion multiplications a picture.")] = None,
     max_size: Annotated[int | None, typer.Option(help="Measured on pictures of at most so many pixels a side.")] = None,
@@ -144,7 +153,12 @@ def _as_data(row: Published, cache: Cache) -> dict[str, Any]:
 
 @app.command(epilog="Example: fastcli models info resnet50")
 def info(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="An architecture, or one with the tag of its weights.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="An architecture, or one with the tag of its weights.", autocompletion=complete.models
+        ),
+    ],
 ) -> None:
     """Show one model: its weights, what they reach at which size, what they cost, licence and how to use them."""
     from fastcli.models.published import Cache, published

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastcli.cli import console
+from fastcli.cli import complete, console
 from fastcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,11 @@ BY_SUFFIX = {".csv": "csv", ".jsonl": "jsonl", ".json": "json"}
 def predict(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="[RUN] INPUT...", help="A run (else the newest), then files, folders, globs or '-'."),
+        typer.Argument(
+            metavar="[RUN] INPUT...",
+            help="A run (else the newest), then files, folders, globs or '-'.",
+            autocompletion=complete.runs,
+        ),
     ],
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Classes shown per picture.")] = 1,
     format: Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastcli.cli import console
+from fastcli.cli import complete, console
 from fastcli.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,11 @@ Schedule = Annotated[
 def resume(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN] [KEY=VALUE …]", help="A run (the newest if none) and what shall be other in it."),
+        typer.Argument(
+            metavar="[RUN] [KEY=VALUE …]",
+            help="A run (the newest if none) and what shall be other in it.",
+            autocompletion=complete.runs_or_overrides,
+        ),
     ] = None,
     fork: Annotated[
         bool, typer.Option("--fork", help="Begin a new run from the state, or from the weights where all else changes.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastcli.cli import console
+from fastcli.cli import complete, console
 from fastcli.cli.run_words import RUNS, Folder, duration, figure, of_epochs, state_style
 from fastcli.errors import UsageError
 
@@ -23,7 +23,8 @@ IGNORED = ("experiment.name",)
 
 def compare(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Two or more; else the two newest.")
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Two or more; else the two newest.", autocompletion=complete.runs),
     ] = None,
     output: Annotated[
         list[Path] | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastcli.cli import console
+from fastcli.cli import complete, console
 from fastcli.cli.run_compare import EXAMPLE, compare
 from fastcli.cli.run_words import RUNS, Folder, count, duration, figure, of_epochs, size, state_style
 from fastcli.errors import UsageError, did_you_mean
@@ -29,7 +29,13 @@ app.command(epilog=EXAMPLE)(compare)
 @app.command("list", epilog="Example: fastcli runs list --state finished -n 10")
 def list_runs(
     experiment: Annotated[
-        str | None, typer.Argument(metavar="[EXPERIMENT]", help="Of this experiment alone.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[EXPERIMENT]",
+            help="Of this experiment alone.",
+            show_default=False,
+            autocompletion=complete.experiments,
+        ),
     ] = None,
     state: Annotated[str | None, typer.Option(help=f"{', '.join(STATES[:-1])}: those alone.")] = None,
     number: Annotated[int, typer.Option("-n", "--number", min=0, help="The newest so many; 0: all.")] = 30,
@@ -98,9 +104,12 @@ def _note(run: Overview) -> str:
 
 @app.command(epilog="Example: fastcli runs show latest")
 def show(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="EXPERIMENT/STAMP, EXPERIMENT, a path or latest.")] = (
-        "latest"
-    ),
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="[RUN]", help="EXPERIMENT/STAMP, EXPERIMENT, a path or latest.", autocompletion=complete.runs
+        ),
+    ] = ("latest"),
     folder: Folder = RUNS,
 ) -> None:
     """Show one run: its figures by epoch, checkpoints, what was asked and where everything is."""
@@ -162,7 +171,10 @@ def _show_epochs(run: Overview) -> None:
 @app.command(epilog="Example: fastcli runs clean --dry-run --keep 3")
 def clean(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="These; else smoke runs and those that failed.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...", help="These; else smoke runs and those that failed.", autocompletion=complete.runs
+        ),
     ] = None,
     keep: Annotated[int | None, typer.Option(min=1, help="And all but the newest so many of each experiment.")] = None,
     older_than: Annotated[

@@ -6,7 +6,7 @@ in place by one rename.
 
 - `files`: the atomic write and the JSON that stands on it
 - `directory`: `Run` and the names of its files; `find`: how a run is found again; `status`: how far it is
-- `environment`: what a run ran on
+- `environment`: what a run ran on; `overview`: many runs at a glance; `cleaning`: which may be deleted
 - `checkpoint`: `last`, `best` and those before them; `pair`: one of them, safetensors beside its JSON, each proving the
   other by checksums; `nested`: any state as JSON and tensors; `background`: writing while training goes on
 - `lock`: one writer; `lineage`: what a run that goes on, or that is the fork of another, needs to know
