@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from fastcli.cli import console
 
@@ -105,7 +106,7 @@ def _print_fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], widt
     kept, widths = fitted(columns, rows, width)
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     for i, wide in zip(kept, widths, strict=True):
-        side = "right" if columns[i].right else "left"
+        side: Literal["left", "right"] = "right" if columns[i].right else "left"
         table.add_column(Text(columns[i].head), justify=side, width=wide, no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(*(Text(row[i], style=_style(columns[i], row[i])) for i in kept))

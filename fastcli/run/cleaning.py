@@ -63,7 +63,8 @@ def surplus(runs: Sequence[Overview], keep: int | None, days: float | None) -> l
 
 def planned(runs: Sequence[Overview], *, keep: int | None = None, days: float | None = None) -> list[Deletion]:
     """What to delete of `runs`: the useless ones first, then the surplus; never a protected one."""
-    safe, chosen = protected(runs), {}
+    safe = protected(runs)
+    chosen: dict[Path, tuple[Overview, str]] = {}
     for run, why in [*useless(runs), *surplus(runs, keep, days)]:
         if run.path not in safe:
             chosen.setdefault(run.path, (run, why))

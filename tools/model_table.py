@@ -1,7 +1,7 @@
 """Renew fastcli/models/published.csv from timm's published results and the installed timm.
 
     git clone https://github.com/huggingface/pytorch-image-models timm-source
-    python benchmarks/model_table.py timm-source
+    python tools/model_table.py timm-source
 
 Accuracies, parameters, GMACs and activations are from the tables in `results/` (Apache-2.0); family, licence and place
 of the weights are what the installed timm says of them. One row for each set of weights and size of picture.
@@ -45,7 +45,7 @@ def header(commit: str) -> str:
     return (
         f"# From https://github.com/huggingface/pytorch-image-models at {commit[:12]}: {RESULTS} and\n"
         f"# {', '.join(BENCHMARKS)}; Apache-2.0, Ross Wightman and others.\n"
-        f"# Family, licence and place of the weights: timm {timm.__version__}. Made by benchmarks/model_table.py.\n"
+        f"# Family, licence and place of the weights: timm {timm.__version__}. Made by tools/model_table.py.\n"
     )
 
 
