@@ -53,7 +53,7 @@ def _from_weights(
     parent: Run, loaded: LoadedConfig, changed: Sequence[str], overrides: Sequence[str], run_dir: Path | None
 ) -> None:
     from fastcli.cli.train import train_new
-    from fastcli.cli.training import build_or_explain
+    from fastcli.cli.training import build_or_explain, given_text
     from fastcli.models.freezing import take_fitting
     from fastcli.run.checkpoint import Checkpoints
     from fastcli.run.lineage import START, write_parent
@@ -62,10 +62,10 @@ def _from_weights(
     same_data = not any(key.startswith(("data.", "experiment.seed")) for key in changed)
     experiment = build_or_explain(loaded, split=parent.split if same_data and parent.split.is_file() else None)
     left_out = take_fitting(experiment.learner.model, found.tensors)
-    run = _new(parent, loaded, run_dir)
+    text, run = given_text(loaded), _new(parent, loaded, run_dir)
     with run.held():
         write_parent(run.path, parent.path, found)
         Checkpoints(run.checkpoints).insert(START, found.tensors, found.meta, keep=1)
         anew = f"; what does not fit begins anew: {', '.join(left_out)}" if left_out else ""
         console.say(f"{run.shown} begins from the weights of {parent.shown}{anew}")
-        train_new(loaded, experiment, run, overrides)
+        train_new(loaded, text, experiment, run, overrides)

@@ -62,13 +62,15 @@ def train(
     if dry_run:
         _show_plan(loaded, experiment)
     else:
+        from fastcli.cli.training import given_text
         from fastcli.run.directory import Run
 
+        text = given_text(loaded)  # before the new run is made, which `latest` in its path may mean from then on
         output, model = Path(experiment.config.experiment.output), experiment.config.model.name
         begun_anew = if_exists is IfExists.resume
         run = Run.create(output, loaded.name, model, directory=run_dir, again=begun_anew)
         with run.held():
-            train_new(loaded, experiment, run, overrides or (), smoke=smoke)
+            train_new(loaded, text, experiment, run, overrides or (), smoke=smoke)
 
 
 def _goes_on(loaded: LoadedConfig, run_dir: Path, *, smoke: bool) -> bool:
@@ -91,15 +93,14 @@ def _goes_on(loaded: LoadedConfig, run_dir: Path, *, smoke: bool) -> bool:
 
 
 def train_new(
-    loaded: LoadedConfig, experiment: Experiment, run: Run, overrides: Sequence[str], *, smoke: bool = False
+    loaded: LoadedConfig, text: str, experiment: Experiment, run: Run, overrides: Sequence[str], *, smoke: bool = False
 ) -> None:
-    """Train from the start in a new run, and show it."""
+    """Train from the start in a new run, and show it; `text` is the YAML as it was written."""
     from fastcli.cli.screen import Reporter
-    from fastcli.cli.training import given_text
     from fastcli.config.dump import dump
 
     config = experiment.config
-    run.write_config(given_text(loaded), dump(config), overrides)
+    run.write_config(text, dump(config), overrides)
     run.update_status(smoke=smoke)
     reporter = Reporter(experiment, run, loaded.name)
     reporter.begin()
