@@ -27,6 +27,7 @@ from fastcli.data.splitters import guess_layout
 from fastcli.data.stored_split import StoredSplit
 from fastcli.errors import ConfigError, DataError, did_you_mean
 from fastcli.events import Callback
+from fastcli.learner.features import keeps_features
 from fastcli.learner.learner import Learner
 from fastcli.learner.outputs import check_outputs
 from fastcli.learner.settings import Running, choose_running
@@ -39,6 +40,9 @@ from fastcli.training import Experiment, epochs_of
 from fastcli.transforms.normalize import IMAGENET, Normalize
 from fastcli.types import InputInfo
 
+SMOKE_LENGTHS = {"epochs": 1, "freeze_epochs": 1, "cycles": 1, "cycle_len": 1, "views": 1, "head_passes": 4,
+                 "body_epochs": 1}  # fmt: skip
+"""The most of each that a smoke run takes."""
 DEFAULT_SIZE = 224
 """Pixels for a model that does not say what it was trained on."""
 
@@ -71,7 +75,7 @@ class _Builder:
             model = self._model(loaders.input, loss_fn.n_out)
             batch = loaders.one_batch()
             self._check_outputs(model.to(device), batch, datasets, loss_fn)
-        chosen, optimizer, recipe = self._callbacks(), self._optimizer(), self._recipe()
+        chosen, optimizer, recipe = self._callbacks(), self._optimizer(), self._recipe(model)
         running = self._running(model, batch, len(loaders.train), loss_fn)
         learner = Learner(
             loaders, model, loss_fn, optimizer, metrics=metrics, device=device, seed=seed,
@@ -207,13 +211,20 @@ class _Builder:
         """Makes the optimizer; its rate is the recipe's, which sets it at every step."""
         return self.parts.one("optimizer", self.config.optimizer, "adam")
 
-    def _recipe(self) -> Callable[[Learner], None]:
-        train, pretrained = self.config.train, self.parts.resolved["model"].get("pretrained", False)
-        name = train.recipe or ("fine_tune" if pretrained else "fit_one_cycle")
-        params = dict(train.params)
+    def _default_recipe(self, model: nn.Module) -> str:
+        """`auto` where the features of a pretrained body can be kept, and nothing is said that another recipe knows."""
+        if not self.parts.resolved["model"].get("pretrained", False):
+            return "fit_one_cycle"
+        knows = set(self.config.train.params) <= set(REGISTRIES["recipe"].keys_of("auto"))
+        # Callbacks would see features where they may expect pictures.
+        return "auto" if knows and keeps_features(model) and not self.config.callbacks else "fine_tune"
+
+    def _recipe(self, model: nn.Module) -> Callable[[Learner], None]:
+        name, params = self.config.train.recipe or self._default_recipe(model), dict(self.config.train.params)
         if self.max_batches is not None:
-            lengths = ("epochs", "freeze_epochs", "cycles", "cycle_len")
-            params |= {key: min(1, params.get(key, 1)) for key in lengths if key in REGISTRIES["recipe"].keys_of(name)}
+            keys = REGISTRIES["recipe"].keys_of(name)
+            params |= {key: most if params.get(key) is None else min(most, params[key])
+                       for key, most in SMOKE_LENGTHS.items() if key in keys}  # fmt: skip
         given = self.config.optimizer.params.get("lr")
         if given is not None and params.setdefault("lr", given) != given:
             raise ConfigError(

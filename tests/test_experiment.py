@@ -12,6 +12,7 @@ from PIL import Image
 from fastcli import cli
 from fastcli.config.load import load
 from fastcli.experiment import build
+from fastcli.learner.features import keeps_features
 from fastcli.learner.learner import Learner
 
 CONFIG = """
@@ -183,6 +184,34 @@ def test_a_pretrained_model_takes_grey_pictures(work, weights, override):
     if "imagenet" in override:
         assert mean[0] == pytest.approx(0.449)
     assert run("predict", work / "runs" / "stripes" / "latest", "pictures/across/0.png") == 0
+
+
+@pytest.mark.parametrize(("overrides", "recipe"), [
+    (["train={}"], "auto"), (["train={minutes: 0.5}"], "auto"), (["train={epochs: 2}"], "fine_tune"),
+    (["train={}", "callbacks=[mixup]"], "fine_tune"), (["train={}", "model.pretrained=false"], "fit_one_cycle"),
+    (["train=fine_tune"], "fine_tune"),
+])  # fmt: skip
+def test_the_recipe_where_none_is_named(work, weights, overrides, recipe):
+    loaded = load("stripes.yaml", [f"model.pretrained={weights}", *overrides])
+    assert build(loaded.config).config.train.recipe == recipe
+
+
+def test_a_model_without_features_to_keep_is_fine_tuned_by_default(work, weights, monkeypatch):
+    monkeypatch.setattr("fastcli.experiment.keeps_features", lambda model: False)
+    loaded = load("stripes.yaml", [f"model.pretrained={weights}", "train={}"])
+    assert build(loaded.config).config.train.recipe == "fine_tune"
+    assert keeps_features(build(loaded.config).learner.model)
+    assert not keeps_features(torch.nn.Flatten())
+
+
+def test_smoke_of_the_default_recipe_is_short_and_what_it_chose_can_be_repeated(work, weights):
+    words = [f"model.pretrained={weights}", "train={}", "-q"]
+    assert run("train", "stripes.yaml", *words, "--smoke") == 0
+    latest = work / "runs" / "stripes" / "latest"
+    train = load_yaml((latest / "config.resolved.yaml").read_text(encoding="utf-8"))["train"]
+    assert (train["recipe"], train["views"], train["head_passes"], train["body_epochs"]) == ("auto", 1, 4, 1)
+    assert len(rows(latest)) == 5
+    assert run("train", latest / "config.resolved.yaml", "-q", "--smoke") == 0
 
 
 def load_yaml(text):

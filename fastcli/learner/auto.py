@@ -173,14 +173,14 @@ def _train_head(
     passes = passes or max(views + ROWS, round(HEAD_STEPS / max(1, len(learner.train_loader))))
     first, rest = max(1, views), max(ROWS, passes - views) if views else 0
     told = f"the head goes {first + rest} times through the data{', on features' if views else ''}"
-    learner.choose("head_passes", first + rest, told)
+    rest = learner.choose("head_passes", first + rest, told) - first
     began = clock()
     with cached_features(learner, views) if views else nullcontext() as loader:
         fit_one_cycle(learner, first, lr, pct_start=0.99)
         best.seconds = best.seconds or (clock() - began) / first
-        if deadline.left <= 0:
-            learner.notes.append("the minutes were over before the head had converged")
-        elif loader is not None:
+        if rest and deadline.left <= 0:
+            learner.choose("head_passes", first, "the minutes were over before the head had converged")
+        elif rest and loader is not None:
             loader.passes = rest // ROWS
             fit_one_cycle(learner, ROWS, lr, div=1.0, pct_start=0.01)
 

@@ -23,7 +23,7 @@ from fastcli.data.plan import Batch
 from fastcli.errors import ConfigError
 from fastcli.models.hooks import evaluating
 
-__all__ = ["FeatureLoader", "cached_features", "views_that_fit"]
+__all__ = ["FeatureLoader", "cached_features", "keeps_features", "views_that_fit"]
 
 SHARE = 0.3
 """Of the memory that is free, for features."""
@@ -146,6 +146,11 @@ class FeatureLoader:
         return features
 
 
+def keeps_features(model: Any) -> bool:
+    """Whether the model has a body whose features say all that its head needs."""
+    return hasattr(model, "features") and hasattr(model, "classify")
+
+
 def views_that_fit(learner: Any) -> int:
     """How many views of the training pictures have features that a part of the free memory holds.
 
@@ -161,7 +166,7 @@ def views_that_fit(learner: Any) -> int:
 
 def _check(learner: Any) -> None:
     model, loaders = learner.model, (learner.train_loader, learner.valid_loader)
-    if not (hasattr(model, "features") and hasattr(model, "classify")):
+    if not keeps_features(model):
         raise ConfigError(f"{type(model).__name__} has no frozen body whose features could be kept",
                           hint="use an architecture of timm", key="train.cache_features")  # fmt: skip
     if not all(isinstance(loader, Loader) for loader in loaders if loader is not None) or learner.n_inputs != 1:

@@ -103,6 +103,7 @@ def test_minutes_end_everything_and_there_is_always_a_validation(shapes, monkeyp
     assert len(learner.history) == 1
     assert learner.chosen["body"] == "none"
     assert "the minutes were over" in " ".join(learner.notes)
+    assert learner.chosen["head_passes"] == 1  # so that a training that is resumed passes by no fit that was not run
 
 
 def test_what_minutes_leave_is_spent_on_the_body(shapes, monkeypatch):
