@@ -3,8 +3,9 @@
     python benchmarks/first_step.py --data pets.tgz
 
 Both import torch, torchvision and timm, find the pictures, make the network, decode a first batch with two threads and
-take one step in fp32. fastcli also checks its configuration, lists and splits the data, and writes its run directory
-with a plot of the batch. Precision is given, so that no probe is timed; the clock ends after the first step.
+take one step in fp32. fastcli also checks its configuration, lists and splits the data, decodes up to a thousand
+pictures for their mean and deviation (which it keeps for the first epoch), and writes its run directory, whose plot of
+the batch is drawn after the first step. Precision is given, so that no probe is timed; the clock ends after that step.
 """
 
 import sys

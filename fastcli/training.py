@@ -34,7 +34,7 @@ from fastcli.learner.probe import Choice
 from fastcli.learner.settings import gpu_settings
 from fastcli.models.create import describe
 from fastcli.report.card import model_card
-from fastcli.report.training import plot_batch, plot_training
+from fastcli.report.training import PlotBatch, finish_drawing, plot_training
 from fastcli.run.checkpoint import Checkpoints
 from fastcli.run.directory import Run
 from fastcli.run.status import FAILED, INTERRUPTED, RUNNING
@@ -158,6 +158,10 @@ class Experiment:
             code = getattr(error, "exit_code", 1)
             run.update_status(state=FAILED, error=f"{type(error).__name__}: {error}", exit_code=code)
             run.log("".join(traceback.format_exception(error)))
+            try:
+                finish_drawing(self.learner)
+            except Exception as other:  # noqa: BLE001 - it is the first error that counts; this one is kept beside it
+                run.log("".join(traceback.format_exception(other)))
 
     def _recording(self, run: Run) -> list[Callback]:
         keep = self.config.checkpoint
@@ -178,12 +182,13 @@ class Experiment:
         plugins = imported(self.config.plugins)
         remember(plugins)  # so that `predict` need not ask about them
         run.write_environment(str(self.learner.device), plugins)
-        plot_batch(run, self.loaders)
+        self.learner.callbacks.append(PlotBatch(run, self.loaders))
         if self.loaders.target.classes:
             run.write_classes(self.loaders.target.classes)
         run.write_split(self.datasets.split_rows())
 
     def _report(self, run: Run) -> None:
+        finish_drawing(self.learner)
         plot_training(run, self.learner, self.monitor, lower_is_better=self.lower_is_better)
         if best := self.best:
             run.write_card(self._card(run, best))
