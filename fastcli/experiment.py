@@ -58,6 +58,16 @@ def build(config: Config, *, max_batches: int | None = None, split: Path | None 
     return _Builder(config, max_batches, split).build()
 
 
+def datasets_of(config: Config, split: Path) -> tuple[Datasets, list[str]]:
+    """The labelled items of `config` in the split that is written in the file `split`, and what became of them since.
+
+    Raises ConfigError with the key at fault, or DataError.
+    """
+    load_components()
+    builder = _Builder(config, None, split)
+    return builder.datasets(), builder.notes
+
+
 class _Builder:
     def __init__(self, config: Config, max_batches: int | None, split: Path | None) -> None:
         self.config, self.max_batches, self.split, self.notes = config, max_batches, split, list[str]()
@@ -66,7 +76,7 @@ class _Builder:
     def build(self) -> Experiment:
         seed = self.config.experiment.seed
         device = self._device()
-        datasets = self._datasets()
+        datasets = self.datasets()
         loss_fn = self.parts.one("loss", self.config.loss, default_loss(datasets.target))(datasets.target)
         metrics = self._metrics(datasets)
         with own_random_state(device):
@@ -94,7 +104,8 @@ class _Builder:
 
     # Data.
 
-    def _datasets(self) -> Datasets:
+    def datasets(self) -> Datasets:
+        """The labelled, split items."""
         data = self.config.data
         source = resolve_source(data.source)
         find = self.parts.one("data.items", data.items, "csv_rows" if source.kind == "csv" else "image_files")

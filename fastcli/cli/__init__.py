@@ -20,6 +20,7 @@ from fastcli.cli.components import EXAMPLE as COMPONENTS_EXAMPLE
 from fastcli.cli.components import components
 from fastcli.cli.doctor import EXAMPLE as DOCTOR_EXAMPLE
 from fastcli.cli.doctor import doctor
+from fastcli.cli.evaluate import evaluate
 from fastcli.cli.init import EXAMPLE as INIT_EXAMPLE
 from fastcli.cli.init import init
 from fastcli.cli.lr_find import lr_find
@@ -41,6 +42,7 @@ app.command(epilog=console.example("fastcli resume latest train.epochs=10"))(res
 app.command("lr-find", epilog=console.example("fastcli lr-find configs/pets.yaml --apply"))(lr_find)
 app.command(epilog=EXAMPLE)(bench)
 app.command(epilog=console.example("fastcli predict photos/ --top-k 3 -o answers.csv"))(predict)
+app.command("eval", epilog=console.example("fastcli eval latest --fail-under accuracy=0.9"))(evaluate)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")

@@ -141,9 +141,14 @@ class Predictor:
             logits = self.model(inputs).float()
         return self.encoder.scores(logits).cpu()
 
-    def _autocast(self) -> torch.autocast:
+    @property
+    def precision(self) -> str:
+        """The training's on its kind of device, fp32 on others."""
         trained_here = self.device.type == torch.device(self.config.runtime.device).type
-        return autocast(self.device, self.config.runtime.precision if trained_here else "fp32")
+        return self.config.runtime.precision if trained_here else "fp32"
+
+    def _autocast(self) -> torch.autocast:
+        return autocast(self.device, self.precision)
 
 
 def usable_device(trained_on: str) -> str:

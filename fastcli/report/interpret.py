@@ -92,7 +92,7 @@ class Interpretation:
         found = {name: rows.value() for name, rows in gather.kept.items()}
         if found["losses"] is None:
             raise ConfigError("there is nothing to interpret: the loader has no items")
-        names, samples = _files(learner.loaders, loader)
+        names, samples = files_of(learner.loaders, loader)
         return cls(target, **found, names=names, samples=samples)
 
     @classmethod
@@ -105,10 +105,14 @@ class Interpretation:
         *,
         names: Sequence[str] = (),
         images: Tensor | None = None,
+        samples: Callable[[Sequence[int]], list[Sample]] | None = None,
     ) -> Interpretation:
-        """The interpretation of what a model gave; `images` (n, channels, h, w) from 0 to 1 are for the plots."""
+        """The interpretation of what a model gave.
+
+        The plots need `images` (n, channels, h, w) from 0 to 1, or `samples`, which gives those of some items.
+        """
         scores, decisions = read(logits, target)
-        made = cls(target, scores, decisions, compact(targets, target), losses, names=names)
+        made = cls(target, scores, decisions, compact(targets, target), losses, names=names, samples=samples)
         if images is not None:
             made._samples = lambda indices: [made._sample(images[i], i) for i in indices]
         return made
@@ -172,13 +176,22 @@ class Interpretation:
 
     def plot_items(self, indices: Sequence[int], path: Path | str | None = None, **layout: Any) -> Any:
         """A figure of these items, with the loss and what was predicted; see `plot_top_losses`."""
-        if self._samples is None:
-            hint = "give from_arrays its images, or make the loaders with a DataBlock"
-            raise ConfigError("there are no pictures of these items", hint=hint)
-        rows = [self._row(sample, i) for sample, i in zip(self._samples(indices), indices, strict=True)]
+        rows = [self._row(sample, i) for sample, i in zip(self.samples(indices), indices, strict=True)]
         sure = [self._sureness(i) for i in indices]
         losses = self.losses[list(indices)].tolist()
         return plot_worst([row[0] for row in rows], [row[1] for row in rows], losses, sure, path, **layout)
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the items can be shown."""
+        return self._samples is not None
+
+    def samples(self, indices: Sequence[int]) -> list[Sample]:
+        """These items as the model saw them, decoded for showing. Raises ConfigError where there are no pictures."""
+        if self._samples is None:
+            hint = "give from_arrays its images, or make the loaders with a DataBlock"
+            raise ConfigError("there are no pictures of these items", hint=hint)
+        return self._samples(indices)
 
     def _row(self, sample: Sample, index: int) -> tuple[Sample, Part]:
         """A sample and what was predicted for it, both in the same words."""
@@ -253,7 +266,7 @@ class _Gather(Callback):
         raise CancelBatch
 
 
-def _files(loaders: Any, loader: Any) -> tuple[list[str], Callable[[Sequence[int]], list[Sample]] | None]:
+def files_of(loaders: Any, loader: Any) -> tuple[list[str], Callable[[Sequence[int]], list[Sample]] | None]:
     """The files of a loader's items, and what opens some of them; nothing for items that are no files."""
     items = items_of(loader)
     if items is None or not isinstance(loader, Loader) or not hasattr(loaders, "samples"):
