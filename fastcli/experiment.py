@@ -68,6 +68,16 @@ def datasets_of(config: Config, split: Path) -> tuple[Datasets, list[str]]:
     return builder.datasets(), builder.notes
 
 
+def loaders_of(config: Config) -> DataLoaders:
+    """The loaders that `config` describes, without a model. Raises ConfigError with the key at fault, or DataError."""
+    load_components()
+    builder = _Builder(config, None, None)
+    device = builder.device()
+    with own_random_state(device):
+        torch.manual_seed(config.experiment.seed)
+        return builder.loaders(builder.datasets(), device)
+
+
 class _Builder:
     def __init__(self, config: Config, max_batches: int | None, split: Path | None) -> None:
         self.config, self.max_batches, self.split, self.notes = config, max_batches, split, list[str]()
@@ -75,13 +85,13 @@ class _Builder:
 
     def build(self) -> Experiment:
         seed = self.config.experiment.seed
-        device = self._device()
+        device = self.device()
         datasets = self.datasets()
         loss_fn = self.parts.one("loss", self.config.loss, default_loss(datasets.target))(datasets.target)
         metrics = self._metrics(datasets)
         with own_random_state(device):
             torch.manual_seed(seed)
-            loaders = self._loaders(datasets, device)
+            loaders = self.loaders(datasets, device)
             model = self._model(loaders.input, loss_fn.n_out)
             batch = loaders.one_batch()
             self._check_outputs(model.to(device), batch, datasets, loss_fn)
@@ -152,7 +162,8 @@ class _Builder:
             )  # fmt: skip
         self.parts.resolved["data.batch_size"] = n
 
-    def _loaders(self, datasets: Datasets, device: torch.device) -> DataLoaders:
+    def loaders(self, datasets: Datasets, device: torch.device) -> DataLoaders:
+        """The loaders of these items."""
         data = self.config.data
         known = self._architecture
         default = [Component.model_validate({"name": "resize", "size": known.size[0] if known else DEFAULT_SIZE})]
@@ -286,7 +297,8 @@ class _Builder:
 
     # Device, and how a model trains on it.
 
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
+        """The device of the training."""
         name = self.config.runtime.device
         if self.config.runtime.devices > 1:
             raise ConfigError("training on several devices is not built yet", hint="use 1", key="runtime.devices")

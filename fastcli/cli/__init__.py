@@ -26,6 +26,7 @@ from fastcli.cli.init import init
 from fastcli.cli.lr_find import lr_find
 from fastcli.cli.predict import predict
 from fastcli.cli.resume import resume
+from fastcli.cli.show_batch import show_batch
 from fastcli.cli.train import train
 from fastcli.errors import FastcliError, UsageError
 
@@ -40,6 +41,7 @@ app.command(epilog=INIT_EXAMPLE)(init)
 app.command(epilog=console.example("fastcli train configs/pets.yaml train.epochs=3 --seed 1"))(train)
 app.command(epilog=console.example("fastcli resume latest train.epochs=10"))(resume)
 app.command("lr-find", epilog=console.example("fastcli lr-find configs/pets.yaml --apply"))(lr_find)
+app.command("show-batch", epilog=console.example("fastcli show-batch configs/mnist_sample.yaml --item 0"))(show_batch)
 app.command(epilog=EXAMPLE)(bench)
 app.command(epilog=console.example("fastcli predict photos/ --top-k 3 -o answers.csv"))(predict)
 app.command("eval", epilog=console.example("fastcli eval latest --fail-under accuracy=0.9"))(evaluate)

@@ -9,7 +9,7 @@ no state shared between figures, so that it works in any thread, in a notebook a
 - `evaluation`: all that is said of a set, its numbers from `measures`, written by `evaluation_files` and, to look at,
   `evaluation_page` (with `evaluation_groups`, `evaluation_pictures`, `grad_cam` and `thumbnails`)
 - `compare` and `compare_page`: the curves of several runs, as a picture and as a page
-- `card`: the README of a run; `training`: which of these a training leaves
+- `batch`: what a model will see; `card`: the README of a run; `training`: which of these a training leaves
 
 Pictures of samples are drawn by `fastcli.show`, which the data loaders use too.
 

@@ -141,7 +141,7 @@ function worst() {
 function maps() {
   if (data.maps_missing) section("Where the model looks", data.maps_missing);
   if (!data.maps.length) return;
-  const made = section("Where the model looks", "Grad-CAM on the largest losses: the picture, and in yellow what spoke for the class that was predicted (left) and for the true one (right).");
+  const made = section("Where the model looks", "Grad-CAM on the largest losses: the picture, and in yellow what spoke for the class that was predicted and, at the right, for the true one.");
   const rows = h(made, "div", { class: "gallery large" });
   for (const map of data.maps) {
     const images = map.pictures.map(([address, words]) => h(null, "img", { src: address, alt: words, title: words }));
