@@ -91,34 +91,34 @@ function opens(element, key) {
 }
 
 function confusion() {
-  const { classes, cells, totals, right, left_out: leftOut } = data.confusion;
+  const { classes, shown, cells, totals, words: told } = data.confusion;
   const words = data.has_groups ? "Rows are the truth, columns what was predicted. Click a cell to see the pictures behind it." :
     "Rows are the truth, columns what was predicted.";
   const made = section("Confusion matrix", words);
-  const n = classes.length, size = n <= 4 ? 96 : n <= 12 ? 46 : n <= 40 ? 28 : Math.max(2, Math.floor(900 / n));
-  const named = size >= 10, longest = Math.max(...classes.map(name => Math.min(name.length, 24)));
-  const edge = named ? 12 + 6.4 * longest : 14, side = edge + n * size + 4;
-  const turned = Math.max(...classes.map(name => Math.min(name.length, 24))) * 6.4 > size;
+  const n = shown.length, size = n <= 4 ? 96 : n <= 12 ? 46 : n <= 40 ? 28 : n <= 80 ? 17 : 12;
+  const place = new Map(shown.map((i, k) => [i, k])), longest = Math.max(...shown.map(i => Math.min(classes[i].length, 24)));
+  const edge = 12 + 6.4 * longest, side = edge + n * size + 4, turned = longest * 6.4 > size;
   const svg = drawing(h(made, "div", { class: "scroll confusion" }), side, (turned ? edge : 24) + n * size + 4, "confusion matrix");
   svg.style.width = `${side}px`;
   const top = turned ? edge : 24;
-  for (let i = 0; named && i < n; i++) {
-    const name = cut(classes[i], 24), middle = (i + 0.5) * size;
+  for (let k = 0; k < n; k++) {
+    const name = cut(classes[shown[k]], 24), middle = (k + 0.5) * size;
     s(svg, "text", { class: "name", x: edge - 6, y: top + middle + 4, "text-anchor": "end" }, name);
     s(svg, "text", turned ? { class: "name", transform: `translate(${edge + middle + 4} ${top - 6}) rotate(-90)` } :
       { class: "name", x: edge + middle, y: top - 8, "text-anchor": "middle" }, name);
   }
   s(svg, "rect", { class: "grid", x: edge, y: top, width: n * size, height: n * size });
   for (const [i, j, number] of cells) {
-    const share = number / totals[i], key = `${i}-${j}`;
+    const share = number / totals[i], key = `${i}-${j}`, x = edge + place.get(j) * size, y = top + place.get(i) * size;
+    const opacity = 0.08 + 0.8 * (i === j ? share : Math.sqrt(share));
     const cell = s(svg, "rect", {
-      class: `cell ${i === j ? "right" : "wrong"}`, x: edge + j * size, y: top + i * size, width: size, height: size,
-      "fill-opacity": (0.08 + 0.8 * (i === j ? share : Math.sqrt(share))).toFixed(3),
+      class: `cell ${i === j ? "right" : "wrong"}`, x, y, width: size, height: size, "fill-opacity": opacity.toFixed(3),
     }, s(null, "title", {}, `${classes[i]} seen as ${classes[j]}: ${number.toLocaleString("en")} (${percent(share)} of the row)`));
     if (data.groups[key]) opens(cell, key);
-    if (size >= 28) s(svg, "text", { class: "number", x: edge + (j + 0.5) * size, y: top + (i + 0.5) * size + 4 }, number < 10000 ? number : `${Math.round(number / 1000)}k`);
+    const words = number < 10000 ? number : `${Math.round(number / 1000)}k`;
+    if (size >= 28) s(svg, "text", { class: opacity > 0.5 ? "number strong" : "number", x: x + size / 2, y: y + size / 2 + 4 }, words);
   }
-  h(made, "p", { class: "muted" }, right + (leftOut ? ` ${count(leftOut, "cell")} with the smallest counts are not drawn.` : ""));
+  h(made, "p", { class: "muted" }, told);
   if (data.has_groups) h(made, "div", { id: "chosen" }, h(null, "span", { class: "muted" }, "No cell is chosen."));
   if (!data.pairs.length) return;
   const rows = section("Most confused");

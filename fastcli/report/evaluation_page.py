@@ -27,7 +27,8 @@ WORST = 24
 MAPS = 12
 PER_CELL = 48
 """Pictures of a cell at most."""
-MOST_CELLS = 20_000
+MOST_CLASSES, SOME_CLASSES = 120, 60
+"""Of more classes than the first the matrix has only as many as the second, those with the most mistakes."""
 MOST_POINTS = 2_000
 MOST_ROWS = 2_000
 MOST_OUTPUTS = 8
@@ -167,13 +168,18 @@ def _group(group: Group, items: Mapping[int, Any]) -> dict[str, Any]:
 def _confusion(evaluation: Evaluation) -> dict[str, Any] | None:
     if evaluation.kind not in ("category", "mask"):
         return None
-    matrix = evaluation.interpretation.confusion_matrix()
-    cells = [[i, j, int(matrix[i, j])] for i, j in matrix.nonzero().tolist()]
-    cells.sort(key=lambda cell: (cell[0] != cell[1], -cell[2]))
+    matrix, classes = evaluation.interpretation.confusion_matrix(), evaluation.interpretation.classes
     total, right = int(matrix.sum()), int(matrix.diag().sum())
     words = f"{right:,} of {total:,} {'pixels' if evaluation.kind == 'mask' else 'items'} are right."
-    return {"classes": evaluation.interpretation.classes, "cells": cells[:MOST_CELLS], "right": words,
-            "totals": matrix.sum(1).tolist(), "left_out": max(0, len(cells) - MOST_CELLS)}  # fmt: skip
+    shown = list(range(len(classes)))
+    if len(classes) > MOST_CLASSES:
+        mistakes = matrix.sum(0) + matrix.sum(1) - 2 * matrix.diag()
+        shown = sorted(mistakes.topk(SOME_CLASSES).indices.tolist())
+        words += (
+            f" Drawn are the {SOME_CLASSES} of {len(classes):,} classes with the most mistakes; confusion.csv has all."
+        )
+    cells = [[i, j, count] for i in shown for j in shown if (count := int(matrix[i, j]))]
+    return {"classes": classes, "shown": shown, "cells": cells, "words": words, "totals": matrix.sum(1).tolist()}
 
 
 def _pairs(evaluation: Evaluation) -> list[list[int]]:

@@ -80,6 +80,8 @@ def test_pages_stay_below_5_mb_however_many_pictures_there_are(monkeypatch):
     text = written(given)
     assert 3_000_000 < len(text.encode()) < 5_000_000
     data = page_data(given, history=(), best_epoch=None, learner=None)
+    assert len(data["confusion"]["shown"]) == 60
+    assert "60 of 200 classes" in data["confusion"]["words"]
     shown = sum(len(group["ids"]) for group in data["groups"].values())
     assert shown < sum(group["total"] for group in data["groups"].values()) == 4000
 
