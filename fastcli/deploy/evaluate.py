@@ -31,9 +31,11 @@ from fastcli.learner.answers import item_losses
 from fastcli.learner.inference import tta
 from fastcli.learner.learner import Learner
 from fastcli.losses import default_loss
-from fastcli.report.evaluation import PLAIN, Evaluation, PlainLoss
+from fastcli.report.evaluation import Evaluation
 from fastcli.report.interpret import Interpretation, files_of
+from fastcli.report.plain_loss import PLAIN, PlainLoss
 from fastcli.run.directory import Run
+from fastcli.show.kernels import in_words
 
 Split = Literal["valid", "train"]
 SMALLEST = 1e-12
@@ -64,7 +66,23 @@ class Evaluator:
         notes, bad = list(self.notes), self.loader.stores[0].bad
         if bad:
             notes.append(f"{len(bad):,} pictures cannot be opened and are left out: {next(iter(bad.values()))}")
-        return Evaluation(found, {**self.about, "views": views}, notes)
+        more = {} if self.kind in PLAIN else self._own_figures(found)
+        return Evaluation(
+            found, {**self.about, "views": views}, notes, more, None if self.kind in PLAIN else self._words
+        )
+
+    def _own_figures(self, found: Interpretation) -> dict[str, float]:
+        """The metrics of the run, of a plugin's kind of target, whose decisions are the model's outputs."""
+        for metric in self.learner.metrics:
+            metric.reset()
+            metric.update(found.decisions, found.targets)
+        return {metric.name: metric.compute() for metric in self.learner.metrics}
+
+    def _words(self, target: Tensor, outputs: Tensor) -> tuple[str, str]:
+        """A target and what the outputs say, as the target's encoder says it."""
+        encoder = self.predictor.encoder
+        said = encoder.decide(encoder.scores(outputs[None]))[0]
+        return in_words(encoder.decode(target)), in_words(encoder.decode(said))
 
     def _with_views(self, views: int) -> Interpretation:
         scores, targets = tta(self.learner, self.loader, n=views)
@@ -127,7 +145,8 @@ def _learner(predictor: Predictor, datasets: Datasets, loader: Loader) -> Learne
     precision: Any = predictor.precision
     loaders = DataLoaders(loader, loader, target=target, n_inputs=datasets.n_inputs, datasets=datasets)
     callbacks = [] if precision == "fp32" else [MixedPrecision(precision)]
-    return Learner(loaders, predictor.model, loss_fn, callbacks=callbacks, device=predictor.device)
+    metrics = [] if known else Parts(config).several("metrics", config.metrics or (), target)
+    return Learner(loaders, predictor.model, loss_fn, metrics=metrics, callbacks=callbacks, device=predictor.device)
 
 
 def _other_data(predictor: Predictor, source: Source, given: str) -> Datasets:

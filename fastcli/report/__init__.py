@@ -6,8 +6,8 @@ no state shared between figures, so that it works in any thread, in a notebook a
 - `style`: the one look of all figures: type, colours, axes, labels in any script
 - `history` and `plots`: losses and metrics, learning rate and momentum, the learning-rate search; `numbers` reckons
 - `interpret`: where a model is wrong, by `confusion` (the matrix), `classes` (the figures of each), `worst` (pictures)
-- `evaluation`: all that is said of a set, its numbers from `measures`, written by `evaluation_files` and, to look at,
-  `evaluation_page` (with `evaluation_groups`, `evaluation_pictures`, `grad_cam` and `thumbnails`)
+- `evaluation`: all that is said of a set, its numbers from `measures` and `plain_loss`, written by `evaluation_files`;
+  to look at, by `evaluation_page` (with `evaluation_groups`, `evaluation_pictures`, `grad_cam` and `thumbnails`)
 - `compare` and `compare_page`: the curves of several runs, as a picture and as a page
 - `batch`: what a model will see; `card`: the README of a run; `training`: which of these a training leaves
 

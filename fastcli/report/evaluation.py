@@ -24,7 +24,6 @@ from fastcli.report.measures import (
     weighted_mean,
     wilson,
 )
-from fastcli.types import class_logits
 
 Figures = dict[str, float]
 Table = list[dict[str, Any]]
@@ -39,39 +38,6 @@ HIGHER_IS_BETTER = {
 """The figures for which there can be a bar that they must reach."""
 
 
-class PlainLoss:
-    """The loss that a report ranks by, whatever was trained with; it has the losses of items in `per_item`.
-
-    Cross entropy without smoothing or weights for classes, labels and pixels; the mean squared error for numbers.
-    """
-
-    def __init__(self, kind: str) -> None:
-        self.per_item: Callable[[Tensor, Tensor], Tensor] = PLAIN[kind]
-
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean over the items."""
-        return self.per_item(outputs, targets).mean()
-
-
-def _squares(outputs: Tensor, targets: Tensor) -> Tensor:
-    return (outputs.float().flatten(1) - targets.float().reshape(len(outputs), -1)).square().mean(1)
-
-
-def _entropies(outputs: Tensor, targets: Tensor) -> Tensor:
-    logits = class_logits(outputs.float())
-    return F.cross_entropy(logits, targets.long().reshape(len(logits), *logits.shape[2:]), reduction="none")
-
-
-PLAIN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "category": _entropies,
-    "mask": lambda outputs, targets: _entropies(outputs, targets).flatten(1).mean(1),
-    "multi_category": lambda outputs, targets: F.binary_cross_entropy_with_logits(
-        outputs.float(), targets.float(), reduction="none").mean(1),
-    "regression": _squares,
-    "points": _squares,
-}  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Evaluation:
     """What is said of a set: the interpretation of it, and what run, data and model it is of."""
@@ -79,6 +45,10 @@ class Evaluation:
     interpretation: Interpretation
     about: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    more: Mapping[str, float] = field(default_factory=dict)
+    """Figures of a plugin's kind of target."""
+    words: Callable[[Tensor, Tensor], tuple[str, str]] | None = None
+    """What a target and the outputs for it mean to people, for a plugin's kind of target."""
 
     @property
     def kind(self) -> str:
@@ -90,7 +60,7 @@ class Evaluation:
         """Every figure by its name; NaN where there is nothing to judge by."""
         make = {"category": _of_classes, "multi_category": _of_labels, "mask": _of_masks,
                 "regression": _of_numbers, "points": _of_numbers}.get(self.kind, _of_losses)  # fmt: skip
-        return make(self.interpretation)
+        return {**make(self.interpretation), **self.more}
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
@@ -126,8 +96,14 @@ class Evaluation:
         names = found.names or [str(i) for i in range(len(found))]
         rows: Table = []
         for i, (name, loss) in enumerate(zip(names, found.losses.tolist(), strict=True)):
-            rows.append({"path": name, **_said(found, i), "loss": loss})
+            rows.append({"path": name, **(_said(found, i) or self._in_words(i)), "loss": loss})
         return rows
+
+    def _in_words(self, i: int) -> dict[str, str]:
+        if self.words is None:
+            return {}
+        return dict(zip(("label", "predicted"), self.words(self.interpretation.targets[i],
+                                                           self.interpretation.decisions[i]), strict=True))  # fmt: skip
 
     def as_data(self) -> dict[str, Any]:
         """What report.json holds."""

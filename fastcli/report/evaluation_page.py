@@ -158,7 +158,7 @@ def _words_of(evaluation: Evaluation) -> Any:
             return ", ".join(f"{row[f'predicted{end}']:.4g} for {row[f'target{end}']:.4g}" for end in ends)
 
         return numbers
-    return lambda row: ""
+    return lambda row: f"{row['predicted']}, is {row['label']}" if "predicted" in row else ""
 
 
 def _group(group: Group, items: Mapping[int, Any]) -> dict[str, Any]:

@@ -111,6 +111,12 @@ def test_a_label_type_with_encoder_loss_metric_and_drawing(train, many_shapes, c
     capsys.readouterr()
     assert cli.run(["predict", str(run), str(many_shapes / "images" / "0.png")]) == 0
     assert "stars" in capsys.readouterr().out
+    assert cli.run(["eval", str(run), "--json"]) == 0
+    best = min(rows(run), key=lambda row: row["valid_loss"])
+    assert json.loads(capsys.readouterr().out)["figures"]["stars_off"] == pytest.approx(best["stars_off"], abs=1e-4)
+    table = (run / "eval" / "valid" / "predictions.csv").read_text().splitlines()
+    assert table[0] == "path,label,predicted,loss"
+    assert table[1].count(" stars,") == 2
 
 
 def test_the_plugin_of_the_label_type_is_short():

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from fastcli.report import evaluation_page
-from fastcli.report.evaluation import Evaluation, PlainLoss
+from fastcli.report.evaluation import Evaluation
 from fastcli.report.evaluation_groups import groups_of, in_turn
 from fastcli.report.evaluation_page import HERE, page, page_data
 from fastcli.report.interpret import Interpretation
+from fastcli.report.plain_loss import PlainLoss
 from fastcli.report.thumbnails import thumbnails
 from fastcli.types import TargetInfo
 

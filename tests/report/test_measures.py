@@ -11,9 +11,10 @@ from sklearn.calibration import calibration_curve
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from fastcli.errors import UsageError
-from fastcli.report.evaluation import Evaluation, PlainLoss, below, check_bars
+from fastcli.report.evaluation import Evaluation, below, check_bars
 from fastcli.report.interpret import Interpretation
 from fastcli.report.measures import auroc, calibration, mean_auroc, wilson
+from fastcli.report.plain_loss import PlainLoss
 from fastcli.types import TargetInfo
 
 NAMES = tuple("abcdefg")
