@@ -24,7 +24,7 @@ from fastcli.errors import ConfigError
 from fastcli.learner.limit import synchronize
 from fastcli.learner.memory import key_of, recall, remember
 from fastcli.learner.probe import COSINE, IMAGES, LOSS_SCALE, Choice, label
-from fastcli.models.hooks import evaluating, tensors_in
+from fastcli.models.hooks import evaluating, kept_modes, tensors_in
 
 BACKEND = "inductor"
 COSTS = {"cuda": 60.0, "cpu": 180.0}
@@ -227,15 +227,12 @@ def _alike(what: str, ours: Any, theirs: Any) -> bool:
 @contextlib.contextmanager
 def kept(model: nn.Module) -> Iterator[None]:
     """Inside it trains; then its buffers and modes are as before, and there are no gradients."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.train()
-    try:
-        with kept_buffers(model):
+    with kept_modes(model), kept_buffers(model):
+        model.train()
+        try:
             yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        model.zero_grad()
+        finally:
+            model.zero_grad()
 
 
 @contextlib.contextmanager

@@ -154,11 +154,17 @@ def tensors_in(value: Any) -> list[Tensor]:
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode without gradients; afterwards each of its modules is in the mode that it was in."""
+    with kept_modes(model), torch.no_grad():
+        model.eval()
+        yield
+
+
+@contextlib.contextmanager
+def kept_modes(model: nn.Module) -> Iterator[None]:
+    """Context after which each module of the model is in the mode that it was in."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
         for module, mode in modes:
             module.training = mode
