@@ -54,7 +54,7 @@ def _from_weights(
 ) -> None:
     from fastcli.cli.train import train_new
     from fastcli.cli.training import build_or_explain, given_text
-    from fastcli.models.freezing import take_fitting
+    from fastcli.models.pretrained import take_fitting
     from fastcli.run.checkpoint import Checkpoints
     from fastcli.run.lineage import START, write_parent
 

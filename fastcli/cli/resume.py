@@ -137,7 +137,7 @@ def forget_choices(found: Loaded, changed: Sequence[str]) -> Mapping[str, Any]:
 
 def begin_from_parent(run: Run, experiment: Experiment) -> None:
     """Give the model the weights that a forked run begins from, if it is one."""
-    from fastcli.models.freezing import take_fitting
+    from fastcli.models.pretrained import take_fitting
     from fastcli.run.checkpoint import Checkpoints
     from fastcli.run.lineage import START
 

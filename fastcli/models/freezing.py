@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
-from torch import Tensor, nn
-
-from fastcli.errors import ConfigError
+from torch import nn
 
 Norms = Literal["follow", "train", "freeze"]
 
@@ -35,19 +33,6 @@ def set_modes(model: nn.Module, training: bool) -> None:
         parameters = list(module.parameters())
         if parameters and not any(p.requires_grad for p in parameters):
             module.eval()
-
-
-def take_fitting(model: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
-    """Load those of `tensors` that fit the model by name and shape; returns the model's that were left as they are.
-
-    Raises ConfigError where none fits.
-    """
-    own = model.state_dict()
-    fitting = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
-    if not any(tensor.ndim for tensor in fitting.values()):
-        raise ConfigError("none of the saved weights fits the model", hint="train it from its own", key="model")
-    model.load_state_dict(fitting, strict=False)
-    return [name for name in own if name not in fitting]
 
 
 def _is_norm(module: nn.Module, *, batch_only: bool) -> bool:

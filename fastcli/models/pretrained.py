@@ -121,7 +121,7 @@ def fit_weights(model: Any, weights: dict[str, Tensor], source: str) -> WeightsR
     """
     own = model.state_dict()
     weights = _input_channels(model, _convert(model, _strip_prefixes(weights, own)))
-    fitting = {name: value for name, value in weights.items() if name in own and value.shape == own[name].shape}
+    fitting = _fitting(own, weights)
     classifiers = _classifier_names(model)
     body = [name for name in own if not name.startswith(classifiers) and not name.endswith("num_batches_tracked")]
     missing = [name for name in body if name not in fitting]
@@ -131,6 +131,24 @@ def fit_weights(model: Any, weights: dict[str, Tensor], source: str) -> WeightsR
     unexpected = [name for name in weights if name not in own and not name.startswith(classifiers)]
     classifier = _classifier_fate(weights, fitting, classifiers)
     return WeightsReport(source, len(body) - len(missing), len(body), tuple(missing), tuple(unexpected), classifier)
+
+
+def take_fitting(model: Any, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Load those of `tensors` that fit the model by name and shape; returns the model's that were left as they are.
+
+    Raises ConfigError where none fits.
+    """
+    own = model.state_dict()
+    fitting = _fitting(own, tensors)
+    if not any(tensor.ndim for tensor in fitting.values()):
+        raise ConfigError("none of the saved weights fits the model", hint="train it from its own", key="model")
+    model.load_state_dict(fitting, strict=False)
+    return [name for name in own if name not in fitting]
+
+
+def _fitting(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of `weights` that have the name and the shape of one of the model's `own`."""
+    return {name: value for name, value in weights.items() if name in own and value.shape == own[name].shape}
 
 
 def _strip_prefixes(weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
