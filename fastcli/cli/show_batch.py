@@ -78,7 +78,7 @@ def _loaders(loaded: LoadedConfig) -> DataLoaders:
 
     with show_progress() as progress:
         resolve_source(loaded.config.data.source, progress=progress)
-    from fastcli.experiment import loaders_of
+    from fastcli.experiment_data import loaders_of
 
     try:
         return loaders_of(loaded.config)

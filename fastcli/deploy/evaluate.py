@@ -26,7 +26,7 @@ from fastcli.data.splitters import guess_layout
 from fastcli.data.values import names_of
 from fastcli.deploy.predictor import Predictor
 from fastcli.errors import DataError, first_few
-from fastcli.experiment import datasets_of
+from fastcli.experiment_data import datasets_of
 from fastcli.learner.answers import item_losses
 from fastcli.learner.inference import tta
 from fastcli.learner.learner import Learner

@@ -15,7 +15,7 @@ from fastcli import cli
 from fastcli.cli import inline
 from fastcli.config.load import load
 from fastcli.errors import UsageError
-from fastcli.experiment import loaders_of
+from fastcli.experiment_data import loaders_of
 from fastcli.report.batch import look
 from fastcli.show.kernels import picture
 
