@@ -18,7 +18,7 @@ import numpy as np
 from fastcli import __version__
 from fastcli.data.fetch import Redirects, reason_of
 from fastcli.data.items import IMAGE_EXTENSIONS
-from fastcli.run.files import atomic_write, make_directory
+from fastcli.run.files import atomic_write, csv_text, make_directory
 from fastcli.survey.examine import Facts, examine, examine_content
 from fastcli.survey.image_search import Hit
 from fastcli.survey.twins import are_twins
@@ -193,13 +193,8 @@ class _Seen:
 
 def _write_sources(folder: Path, sources: list[tuple[str, str, str]]) -> None:
     """Where each picture is from, after those of earlier searches."""
-    import csv
-    import io
-
     if not sources:
         return
-    path, text = folder / SOURCES, io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    path = folder / SOURCES
     before = path.read_text(encoding="utf-8") if path.is_file() else "file,url,page\n"
-    writer.writerows(sources)
-    atomic_write(path, before + text.getvalue())
+    atomic_write(path, before + csv_text(sources))
