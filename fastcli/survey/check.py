@@ -114,15 +114,15 @@ def _doubles(
     across, between, within = [], [], []
     for group in groups:
         members = [samples.all[i] for i in group]
-        entry = Entry(tuple(f"{name_of(m.path)} ({m.split})" for m in members))
-        splits, labels = {m.split for m in members}, {frozenset(m.labels) for m in members}
+        files, splits = tuple(name_of(m.path) for m in members), tuple(m.split for m in members)
+        labels = {frozenset(m.labels) for m in members}
         if len(labels) > 1:
             named = sorted("|".join(sorted(some)) for some in labels)
-            between.append(Entry(tuple(name_of(m.path) for m in members), f"classes {', '.join(named)}"))
-        if len(splits) > 1:
-            across.append(entry)
+            between.append(Entry(files, f"classes {', '.join(named)}"))
+        if len(set(splits)) > 1:
+            across.append(Entry(files, splits=splits))
         elif len(labels) == 1:
-            within.append(Entry(tuple(name_of(m.path) for m in members)))
+            within.append(Entry(files))
     if across:
         yield Finding(serious, f"{kind} across splits", f"{words} in training and validation", tuple(across),
                       "figures of the validation are too good: keep one of each, or split by groups")  # fmt: skip

@@ -15,9 +15,22 @@ class Entry(NamedTuple):
 
     files: tuple[str, ...]
     detail: str = ""
+    splits: tuple[str, ...] = ()
+    """Of each file, where that is to be told."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files as they are told, followed by their splits.
+
+        >>> Entry(("a.jpg", "b.jpg"), splits=("train", "valid")).names
+        ('a.jpg (train)', 'b.jpg (valid)')
+        """
+        if not self.splits:
+            return self.files
+        return tuple(f"{file} ({split})" for file, split in zip(self.files, self.splits, strict=True))
 
     def __str__(self) -> str:
-        named = " = ".join(self.files)
+        named = " = ".join(self.names)
         return f"{named}: {self.detail}" if named and self.detail else named or self.detail
 
 
@@ -38,7 +51,7 @@ class Finding:
 
     def as_data(self) -> dict[str, Any]:
         """It as plain data."""
-        entries = [{"files": list(entry.files), "detail": entry.detail} for entry in self.entries]
+        entries = [{"files": list(entry.names), "detail": entry.detail} for entry in self.entries]
         return {"severity": self.severity, "kind": self.kind, "what": self.what, "hint": self.hint, "entries": entries}
 
 

@@ -87,17 +87,16 @@ def _section(number: int, finding: Finding, root: Path) -> str:
 
 
 def _entry(entry: Entry, root: Path) -> str:
-    pictures = "".join(_figure(name, root) for name in entry.files[:8])
+    pictures = "".join(
+        _figure(root / file, name) for file, name in list(zip(entry.files, entry.names, strict=True))[:8]
+    )
     left = f'<div class="detail">… {len(entry.files) - 8} more</div>' if len(entry.files) > 8 else ""
     detail = f'<div class="detail">{escape(entry.detail)}</div>' if entry.detail else ""
     return f'<div class="entry">{pictures}{left}{detail}</div>'
 
 
-def _figure(name: str, root: Path) -> str:
-    """The picture with its name, which may be followed by its split in parentheses."""
-    path = root / name
-    if not path.is_file():
-        path = root / name.removesuffix(" (train)").removesuffix(" (valid)")
+def _figure(path: Path, name: str) -> str:
+    """The picture with its name."""
     content = thumbnail(path)
     if content is None:
         drawn = '<div class="none">no picture</div>'
