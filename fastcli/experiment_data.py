@@ -69,10 +69,10 @@ class DataBuilder:
         """The labelled, split items."""
         data = self.config.data
         source = resolve_source(data.source)
-        find = self.parts.one("data.items", data.items, "csv_rows" if source.kind == "csv" else "image_files")
+        find = self.parts.one("data.items", data.items, source.default_items)
         items = find(source.path)
         label, split = guess_layout(items, source.path)
-        folder = source.path if source.path.is_dir() else source.path.parent
+        folder = source.folder
         blocks = (ImageBlock("L" if data.input == "image_bw" else "RGB", data.max_pixels), self._target_block())
         get_y: Callable[[Any], Any] = self.parts.one("data.label", data.label, label)
         block = DataBlock(

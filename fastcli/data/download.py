@@ -33,6 +33,16 @@ class Source:
     path: Path
     kind: Literal["folder", "csv"]
 
+    @property
+    def folder(self) -> Path:
+        """The folder that it is, or in which the CSV file lies."""
+        return self.path if self.kind == "folder" else self.path.parent
+
+    @property
+    def default_items(self) -> str:
+        """The name of what finds its items, where none is chosen."""
+        return "csv_rows" if self.kind == "csv" else "image_files"
+
 
 def home() -> Path:
     """The folder for data and archives: FASTCLI_HOME, or ~/.fastcli."""

@@ -154,11 +154,10 @@ def _other_data(predictor: Predictor, source: Source, given: str) -> Datasets:
     config, parts = predictor.config, Parts(predictor.config)
     table = source.kind == "csv"
     same = table == (config.data.items is not None and config.data.items.name == "csv_rows")
-    guessed_items = "csv_rows" if table else "image_files"
-    items = parts.one("data.items", config.data.items if same else None, guessed_items)(source.path)
+    items = parts.one("data.items", config.data.items if same else None, source.default_items)(source.path)
     label, _ = guess_layout(items, source.path)
     get_y: Any = parts.one("data.label", config.data.label if same else None, label)
-    folder = source.path if source.path.is_dir() else source.path.parent
+    folder = source.folder
     target = parts.one("data.target", config.data.target, "category")(config.data.classes)
     blocks = (ImageBlock("L" if config.data.input == "image_bw" else "RGB", config.data.max_pixels), target)
     get_y = beside(folder, get_y) if target.encoder.made_from == "file" else get_y

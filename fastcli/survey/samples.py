@@ -78,15 +78,14 @@ def find_samples(
     A labeller or a splitter that fails is a problem of the samples and no error, so that the pictures are looked at all
     the same. Raises DataError where there are no pictures, ConfigError for components that do not exist.
     """
-    chosen = items or {"name": "csv_rows" if source.kind == "csv" else "image_files"}
+    chosen = items or {"name": source.default_items}
     found = _bound(item_finders, chosen)(source.path)
     guessed_label, guessed_split = guess_layout(found, source.path)
-    folder = source.path if source.path.is_dir() else source.path.parent
     problems: list[str] = []
-    labels = _labels(found, label or {"name": guessed_label}, folder if target == "mask" else None, problems)
+    labels = _labels(found, label or {"name": guessed_label}, source.folder if target == "mask" else None, problems)
     splitter = {"seed": seed, **(split or guessed_split)}
     sides = _sides(found, labels or [""] * len(found), splitter, problems)
-    return Samples(_samples(found, labels, sides, target), folder, target, splitter["name"], problems)
+    return Samples(_samples(found, labels, sides, target), source.folder, target, splitter["name"], problems)
 
 
 def _bound(registry: Any, choice: Choice) -> Any:
