@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastcli.metrics.counts import ratio
+from fastcli.report.measures import rates
 
 
 class Figures(NamedTuple):
@@ -49,21 +49,16 @@ def report_of(
 
     `several`: whether an item may have several classes.
     """
-    both, predicted, true = both.double(), predicted.double(), true.double()
-    columns, total = _columns(both, predicted, true), int(true.sum())
+    columns, total = torch.stack(rates(both, predicted, true)), int(true.sum())
     classes = {name: _figures(columns[:, i], int(true[i])) for i, name in enumerate(names)}
     averages = {
         "macro avg": _figures(columns.mean(dim=1), total),
         "weighted avg": _figures((columns * true).sum(dim=1) / max(1, total), total),
     }
-    whole = _columns(both.sum(), predicted.sum(), true.sum())
+    whole = torch.stack(rates(both.sum(), predicted.sum(), true.sum()))
     if several:
         averages = {"micro avg": _figures(whole, total), **averages}
     return ClassificationReport(classes, averages, None if several else whole[1].item())
-
-
-def _columns(both: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
-    return torch.stack([ratio(both, predicted), ratio(both, true), ratio(2 * both, predicted + true)])
 
 
 def _figures(columns: Tensor, support: int) -> Figures:

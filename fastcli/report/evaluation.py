@@ -12,10 +12,10 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
 from fastcli.errors import UsageError, did_you_mean
+from fastcli.metrics.counts import ratio
 from fastcli.report.interpret import Interpretation
 from fastcli.report.measures import (
     Bin,
-    auroc,
     calibration,
     determination,
     mean_auroc,
@@ -85,7 +85,7 @@ class Evaluation:
     @cached_property
     def per_class(self) -> Table:
         """A row for each class, label or output."""
-        make = {"category": _class_rows, "multi_category": _label_rows, "mask": _mask_rows,
+        make = {"category": _class_rows, "multi_category": _class_rows, "mask": _mask_rows,
                 "regression": _number_rows, "points": _number_rows}.get(self.kind)  # fmt: skip
         return make(self.interpretation) if make else []
 
@@ -139,8 +139,7 @@ def below(figures: Figures, bars: Mapping[str, float]) -> list[str]:
 
 
 def _of_classes(found: Interpretation) -> Figures:
-    matrix = found.confusion_matrix().double()
-    both, predicted, true = matrix.diag(), matrix.sum(0), matrix.sum(1)
+    both, predicted, true = found.class_counts()
     of_each = rates(both, predicted, true)
     figures = {
         "accuracy": weighted_mean(of_each.recall, true),
@@ -153,20 +152,17 @@ def _of_classes(found: Interpretation) -> Figures:
         targets = found.targets.reshape(-1)
         hits = found.decisions == targets
         figures["calibration_error"] = calibration(found.scores.max(1).values, hits)[0]
-        figures["auroc"] = mean_auroc(found.scores, F.one_hot(targets, len(found.classes)).bool())
+        hot = F.one_hot(targets, len(found.classes)).bool()
+        first = 1 if found.scores.shape[1] == 2 else 0  # of two classes either curve is the other one, turned
+        figures["auroc"] = mean_auroc(found.scores[:, first:], hot[:, first:])
         if len(found.classes) > TOP:
             best = found.scores.topk(TOP, 1).indices
             figures["top_5_accuracy"] = (best == targets[:, None]).any(1).double().mean().item()
     return figures
 
 
-def _label_counts(found: Interpretation) -> tuple[Tensor, Tensor, Tensor]:
-    given, true = found.decisions.bool(), found.targets.bool()
-    return (given & true).sum(0), given.sum(0), true.sum(0)
-
-
 def _of_labels(found: Interpretation) -> Figures:
-    both, predicted, true = _label_counts(found)
+    both, predicted, true = found.class_counts()
     same = found.decisions.bool() == found.targets.bool()
     figures = {
         "exact_match": same.all(1).double().mean().item(),
@@ -176,20 +172,17 @@ def _of_labels(found: Interpretation) -> Figures:
         "log_loss": found.losses.double().mean().item(),
     }
     if found.scores is not None:
-        hot = found.targets.bool()
-        known = [v for k in range(hot.shape[1]) if not math.isnan(v := auroc(found.scores[:, k], hot[:, k]))]
-        figures["auroc"] = sum(known) / len(known) if known else math.nan
+        figures["auroc"] = mean_auroc(found.scores, found.targets.bool())
     return figures
 
 
 def _of_masks(found: Interpretation) -> Figures:
-    matrix = found.confusion_matrix().double()
-    both, predicted, true = matrix.diag(), matrix.sum(0), matrix.sum(1)
-    union, there = predicted + true - both, predicted + true > 0
+    both, predicted, true = found.class_counts()
+    of_each, there = rates(both, predicted, true), predicted + true > 0
     return {
-        "accuracy": weighted_mean(rates(both, predicted, true).recall, true),
-        "dice": mean_where(rates(both, predicted, true).f1, there),
-        "jaccard": mean_where(both / union.where(union > 0, 1), there),
+        "accuracy": weighted_mean(of_each.recall, true),
+        "dice": mean_where(of_each.f1, there),
+        "jaccard": mean_where(ratio(both.double(), (predicted + true - both).double()), there),
         "log_loss": found.losses.double().mean().item(),
     }
 
@@ -215,23 +208,14 @@ def _of_losses(found: Interpretation) -> Figures:
 
 
 def _class_rows(found: Interpretation) -> Table:
-    matrix = found.confusion_matrix()
-    return _rate_rows(found, matrix.diag(), matrix.sum(0), matrix.sum(1))
-
-
-def _label_rows(found: Interpretation) -> Table:
-    return _rate_rows(found, *_label_counts(found))
-
-
-def _rate_rows(found: Interpretation, both: Tensor, predicted: Tensor, true: Tensor) -> Table:
+    both, predicted, true = found.class_counts()
     columns = [true.tolist(), predicted.tolist(), *(column.tolist() for column in rates(both, predicted, true))]
     names = ("class", "support", "predicted", "precision", "recall", "f1")
     return [dict(zip(names, row, strict=True)) for row in zip(found.classes, *columns, strict=True)]
 
 
 def _mask_rows(found: Interpretation) -> Table:
-    matrix = found.confusion_matrix()
-    both, predicted, true = matrix.diag(), matrix.sum(0), matrix.sum(1)
+    both, predicted, true = found.class_counts()
     shared = found.intersection_over_union()
     rows = zip(found.classes, true.tolist(), predicted.tolist(), rates(both, predicted, true).f1.tolist(), strict=True)
     return [{"class": name, "support": there, "predicted": given, "dice": dice if there + given else math.nan,

@@ -233,8 +233,8 @@ def _per_class(evaluation: Evaluation) -> dict[str, Any] | None:
 
 def _mistakes(evaluation: Evaluation) -> list[list[int]]:
     """How often each label was missed and wrongly given."""
-    given, true = evaluation.interpretation.decisions.bool(), evaluation.interpretation.targets.bool()
-    columns = zip((~given & true).sum(0).tolist(), (given & ~true).sum(0).tolist(), strict=True)
+    both, predicted, true = evaluation.interpretation.class_counts()
+    columns = zip((true - both).tolist(), (predicted - both).tolist(), strict=True)
     return [list(pair) for pair in columns]
 
 

@@ -136,6 +136,13 @@ class Interpretation:
         """How often each class (row) was predicted as each (column), of items or pixels, int64 (classes, classes)."""
         return self._confusion.clone()
 
+    def class_counts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """How often each class was rightly predicted, predicted, and true, int64 (classes,) each."""
+        if self.target.kind == "multi_category":
+            given, true = self.decisions.bool(), self.targets.bool()
+            return (given & true).sum(0), given.sum(0), true.sum(0)
+        return self._confusion.diag(), self._confusion.sum(0), self._confusion.sum(1)
+
     def most_confused(self, min_value: int = 1) -> list[tuple[str, str, int]]:
         """Actual and predicted class and how often, for every pair confused at least `min_value` times, worst first."""
         pairs = [(self.classes[i], self.classes[j], count) for i, row in enumerate(self._confusion.tolist())
@@ -144,11 +151,7 @@ class Interpretation:
 
     def classification_report(self) -> ClassificationReport:
         """Precision, recall, F1 and support of each class, of items, labels or pixels; prints as a table."""
-        if self.target.kind == "multi_category":
-            given, true = self.decisions.bool(), self.targets.bool()
-            return report_of((given & true).sum(0), given.sum(0), true.sum(0), self.classes, several=True)
-        matrix = self._confusion
-        return report_of(matrix.diag(), matrix.sum(0), matrix.sum(1), self.classes, several=False)
+        return report_of(*self.class_counts(), self.classes, several=self.target.kind == "multi_category")
 
     def intersection_over_union(self) -> dict[str, float]:
         """The share that predicted and true area of each class have in common; NaN for a class that is nowhere."""

@@ -58,8 +58,6 @@ def auroc(scores: Tensor, positive: Tensor) -> float:
 
 def mean_auroc(scores: Tensor, hot: Tensor) -> float:
     """The mean over the classes of each against all others, of those that have items and are not all there is."""
-    if scores.shape[1] == 2 and bool((hot.sum(1) == 1).all()):
-        return auroc(scores[:, 1], hot[:, 1])
     known = [value for k in range(scores.shape[1]) if not math.isnan(value := auroc(scores[:, k], hot[:, k]))]
     return sum(known) / len(known) if known else math.nan
 
@@ -82,7 +80,7 @@ def calibration(confidences: Tensor, hits: Tensor, bins: int = BINS) -> tuple[fl
 
 
 class Rates(NamedTuple):
-    """Precision, recall and F1 of each class, (n_classes,)."""
+    """Precision, recall and F1 of each class, (n_classes,), or of all together, ()."""
 
     precision: Tensor
     recall: Tensor
