@@ -5,7 +5,7 @@ batches, and each of them can be replaced by name. All that decides which image 
 deterministic: sorted, seeded and written down. Pixels are decoded once and kept in the nearest memory that fits.
 
 - `download`, `catalog`, `fetch`, `archive`, `safe_folder`, `tar`, `locks`: a source becomes files on this machine
-- `pictures`: many single pictures, downloaded, looked through, or made smaller
+- `pictures`: many single pictures, downloaded, looked through, or made smaller; `threads`: the same for many files
 - `items`, `labellers`, `splitters`, `shares`, `split_file`: which picture is what, and where it takes part
 - `blocks`, `encoders`, `spatial_encoders`, `values`: what a part of a sample is, how it is made and what outputs mean
 - `datablock`, `datasets`, `summary`: all of that in one recipe, its labelled samples, and a walk through it

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import PIL.Image as Pillow
 
 from fastcli.data.fetch import Patience, fetch
 from fastcli.data.items import IMAGE_EXTENSIONS
+from fastcli.data.threads import each
 from fastcli.errors import DataError
 from fastcli.run.files import atomic_path
 from fastcli.transforms.image import open_image
 
 __all__ = ["Gathered", "bad_pictures", "download_pictures", "shrink", "shrink_pictures", "why_bad"]
-
-Key = TypeVar("Key")
-MOST_WORKERS = 16
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ def why_bad(path: str | os.PathLike[str]) -> str | None:
 def bad_pictures(paths: Iterable[str | os.PathLike[str]], workers: int | None = None) -> dict[Path, str]:
     """The files that cannot be opened as pictures, in their order, and why."""
     files = [Path(path) for path in paths]
-    found = _each(why_bad, files, workers)
+    found = each(why_bad, files, workers)
     return {file: reason for file, reason in zip(files, found, strict=True) if reason is not None}
 
 
@@ -73,7 +69,7 @@ def download_pictures(
             target.unlink()
         return reason
 
-    reasons = _each(get, list(wanted), workers)
+    reasons = each(get, list(wanted), workers)
     pairs = list(zip(wanted, reasons, strict=True))
     return Gathered([t for t, why in pairs if why is None], {wanted[t]: why for t, why in pairs if why is not None})
 
@@ -115,10 +111,5 @@ def shrink_pictures(
         except (DataError, OSError, ValueError) as error:
             return getattr(error, "message", None) or str(error)
 
-    made = list(zip(files, _each(make, files, workers), strict=True))
+    made = list(zip(files, each(make, files, workers), strict=True))
     return Gathered([t for _, t in made if isinstance(t, Path)], {str(f): t for f, t in made if isinstance(t, str)})
-
-
-def _each(function: Callable[[Key], Any], keys: Sequence[Key], workers: int | None) -> list[Any]:
-    with ThreadPoolExecutor(max(1, workers or min(MOST_WORKERS, os.cpu_count() or 1))) as pool:
-        return list(pool.map(function, keys))

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import PIL.Image as Pillow
 
+from fastcli.data.threads import each
 from fastcli.errors import DataError
 from fastcli.survey.twins import SIDE, look
 from fastcli.transforms.reading import MAX_PIXELS, flat, open_regular, read_picture, turn_of, upright, upright_size
 
-MOST_WORKERS = 16
 FEW_BYTES = 512
 END_OF_JPEG = b"\xff\xd9"
 SEVERAL_FRAMES = ("GIF", "TIFF", "WEBP", "PNG")
@@ -50,13 +48,7 @@ def examine_all(
     progress: Callable[[int], None] | None = None,
 ) -> list[Facts]:  # fmt: skip
     """The facts of each file in order, found in threads; `progress` hears how many are done."""
-    found: list[Facts] = []
-    with ThreadPoolExecutor(max(1, workers or min(MOST_WORKERS, os.cpu_count() or 1))) as pool:
-        for facts in pool.map(lambda path: examine(path, max_pixels), paths):
-            found.append(facts)
-            if progress is not None:
-                progress(len(found))
-    return found
+    return each(lambda path: examine(path, max_pixels), paths, workers, progress)
 
 
 def examine(path: Path, max_pixels: int = MAX_PIXELS) -> Facts:

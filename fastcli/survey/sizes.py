@@ -36,11 +36,16 @@ class Sizes(NamedTuple):
         return f"about {width} x {height} pixels ({low[0]} x {low[1]} to {high[0]} x {high[1]})"
 
 
+def evenly(paths: Sequence[Path], most: int) -> Sequence[Path]:
+    """At most `most` of the paths, equally far apart."""
+    return paths[:: max(1, -(-len(paths) // most))]
+
+
 def sizes_of(paths: Sequence[Path], most: int = SAMPLE) -> Sizes | None:
     """The sizes of at most `most` pictures, evenly chosen; None where no header can be read."""
     found: list[tuple[int, int]] = []
     modes: Counter[str] = Counter()
-    for path in paths[:: max(1, -(-len(paths) // most))]:
+    for path in evenly(paths, most):
         try:
             size, mode = read_header(path)
         except DataError:

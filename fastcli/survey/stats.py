@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,10 @@ import numpy as np
 import PIL.Image as Pillow
 from numpy.typing import NDArray
 
+from fastcli.data.threads import each
 from fastcli.errors import DataError
 from fastcli.survey.samples import Samples
+from fastcli.survey.sizes import evenly
 from fastcli.transforms.reading import MAX_PIXELS, flat, read_picture, upright_size
 
 SAMPLE = 1024
@@ -65,14 +65,9 @@ def stats_of(
 ) -> Stats:  # fmt: skip
     """The figures: headers of all pictures, colours of at most `sample` of training, evenly chosen."""
     train = [s.path for s in samples.all if s.split == "train"] or [s.path for s in samples.all]
-    chosen = set(train[:: max(1, -(-len(train) // sample))])
+    chosen = set(evenly(train, sample))
     paths = [s.path for s in samples.all]
-    found: list[_Seen] = []
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        for seen in pool.map(lambda path: _see(path, path in chosen, max_pixels), paths):
-            found.append(seen)
-            if progress is not None:
-                progress(len(found))
+    found = each(lambda path: _see(path, path in chosen, max_pixels), paths, progress=progress)
     good = [seen for seen in found if not seen.fault]
     sums = [seen.sums for seen in good if seen.sums is not None]
     mean, std = _statistics(sums)
