@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show, compare and clean trainings.")
 
-UNCURVED = ("epoch", "img_per_s", "wait", "time")
 STATES = ("finished", "running", "interrupted", "failed", "died", "unknown")
 app.command(epilog=EXAMPLE)(compare)
 
@@ -156,6 +155,7 @@ def _show_epochs(run: Overview) -> None:
     from fastcli.cli.sparkline import sparkline
     from fastcli.cli.tables import Column
     from fastcli.cli.tables import show as show_table
+    from fastcli.run.overview import NOT_CURVES
 
     names = list(dict.fromkeys(key for row in run.rows for key in row))
     drop = {"lr": 3, "img_per_s": 4, "wait": 5, "time": 6, "train_loss": 1}
@@ -163,7 +163,7 @@ def _show_epochs(run: Overview) -> None:
                for name in names]  # fmt: skip
     rows = [[cell(name, row.get(name)) for name in names] for row in run.rows]
     best = ["best" if row.get("epoch") == run.best_epoch else " " for row in run.rows]
-    curves = [sparkline([row.get(name) for row in run.rows], 8) if name not in UNCURVED else " " for name in names]
+    curves = [sparkline([row.get(name) for row in run.rows], 8) if name not in NOT_CURVES else " " for name in names]
     marked = [[*row, mark] for row, mark in zip(rows, best, strict=True)]
     show_table([*columns, Column("", style=lambda _: "bold green")], [*marked, [*curves, " "]])
 

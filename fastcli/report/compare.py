@@ -22,8 +22,8 @@ from fastcli.report.style import (
     say_if_empty,
     text,
 )
+from fastcli.run.overview import NOT_FIGURES
 
-NOT_DRAWN = ("epoch", "lr", "img_per_s", "wait", "time")
 DASHES = ("-", "--", ":", "-.")
 MOST_PANELS = 9
 
@@ -50,7 +50,7 @@ def letter_of(i: int) -> str:
 
 def figures_of(runs: Sequence[Curves], first: str | None = None) -> list[str]:
     """The figures that any of the runs has, `first` and the losses before the metrics."""
-    found = dict.fromkeys(key for run in runs for row in run.rows for key in row if key not in NOT_DRAWN)
+    found = dict.fromkeys(key for run in runs for row in run.rows for key in row if key not in NOT_FIGURES)
     ahead = [name for name in (first, "valid_loss", "train_loss") if name in found]
     return list(dict.fromkeys([name for name in ahead if name] + list(found)))[:MOST_PANELS]
 

@@ -21,6 +21,7 @@ from fastcli.report.numbers import finite as finite_ones
 from fastcli.report.numbers import series
 from fastcli.report.thumbnails import BUDGET, thumbnails
 from fastcli.run.files import atomic_write, finite
+from fastcli.run.overview import NOT_CURVES
 
 HERE = Path(__file__).parent
 WORST = 24
@@ -33,7 +34,6 @@ MOST_POINTS = 2_000
 MOST_ROWS = 2_000
 MOST_OUTPUTS = 8
 SHARES = ("precision", "recall", "f1", "dice", "jaccard")
-NOT_CURVES = ("epoch", "time", "img_per_s", "wait")
 NAMES = {
     "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "f1_macro": "F1, mean of the classes",
     "f1_weighted": "F1, weighted by class", "f1_micro": "F1 of all labels", "log_loss": "log loss",

@@ -22,8 +22,9 @@ from fastcli.report.style import (
     save,
     say_if_empty,
 )
+from fastcli.run.overview import NOT_FIGURES
 
-NOT_METRICS = ("epoch", "train_loss", "valid_loss", "lr", "img_per_s", "wait", "time")
+NOT_METRICS = (*NOT_FIGURES, "train_loss", "valid_loss")
 COLUMNS = 3
 BESIDE_TITLE, WIDEST_NOTE = 44, 72
 """Letters of a note that stands beside the title, and of one line of a longer one below it."""

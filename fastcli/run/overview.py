@@ -18,7 +18,10 @@ from fastcli.run.find import runs_under
 from fastcli.run.status import RUNNING, Status
 
 STAMPED = re.compile(r"\d{8}-\d{6}-(.+?)(?:-\d+)?$")
-NOT_FIGURES = ("epoch", "lr", "img_per_s", "wait", "time")
+NOT_CURVES = ("epoch", "img_per_s", "wait", "time")
+"""What an epoch's row has besides the learning rate, losses and metrics."""
+NOT_FIGURES = (*NOT_CURVES, "lr")
+"""What an epoch's row has besides losses and metrics."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,13 @@ class Overview:
     @property
     def monitor(self) -> str | None:
         """The name of the figure that decides which epoch is best."""
-        best = self.status.best
-        return str(best["monitor"]) if isinstance(best, dict) and best.get("monitor") else None
+        name = self._best.get("monitor")
+        return str(name) if name else None
 
     @property
     def best_epoch(self) -> int | None:
         """The epoch with the best figure."""
-        best = self.status.best
-        epoch = best.get("epoch") if isinstance(best, dict) else None
+        epoch = self._best.get("epoch")
         return epoch if isinstance(epoch, int) else None
 
     @property
@@ -72,9 +74,14 @@ class Overview:
     @property
     def best(self) -> float | None:
         """The monitored figure at its best."""
-        best = self.status.best
-        value = best.get("value") if isinstance(best, dict) else None
+        value = self._best.get("value")
         return float(value) if isinstance(value, int | float) else None
+
+    @property
+    def _best(self) -> dict[str, Any]:
+        """The status says it, whose file may be damaged."""
+        best = self.status.best
+        return best if isinstance(best, dict) else {}
 
     @property
     def curve(self) -> list[float | None]:
