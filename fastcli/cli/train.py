@@ -47,7 +47,7 @@ def train(
 ) -> None:
     """Train the model that CONFIG describes; any key can be set with KEY=VALUE."""
     from fastcli.cli.training import build_or_explain, load_with
-    from fastcli.run.directory import refuse_used
+    from fastcli.run.find import refuse_used
 
     given = {"experiment.name": name, "experiment.seed": seed, "runtime.device": device}
     loaded = load_with(config, overrides or (), given)
@@ -76,7 +76,8 @@ def train(
 def _goes_on(loaded: LoadedConfig, run_dir: Path, *, smoke: bool) -> bool:
     """Whether `run_dir` has a run, which is gone on with then. Raises ConfigError where it is another."""
     from fastcli.cli.resume import compared, go_on
-    from fastcli.run.directory import Run, refuse_used
+    from fastcli.run.directory import Run
+    from fastcli.run.find import refuse_used
     from fastcli.run.lineage import differences
 
     run = Run(run_dir)

@@ -5,7 +5,7 @@ file is complete or absent: it is written under a temporary name in the same dir
 in place by one rename.
 
 - `files`: the atomic write and the JSON that stands on it
-- `directory`: `Run` and the names of its files; `find`: how a run is found again; `status`: how far it is
+- `directory`: `Run` and the names of its files; `find`: where a run goes and is found again; `status`: how far it is
 - `environment`: what a run ran on; `overview`: many runs at a glance; `cleaning`: which may be deleted
 - `checkpoint`: `last`, `best` and those before them; `pair`: one of them, safetensors beside its JSON, each proving the
   other by checksums; `nested`: any state as JSON and tensors; `background`: writing while training goes on

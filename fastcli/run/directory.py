@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fastcli.errors import FastcliError, UsageError
+from fastcli.errors import FastcliError
 from fastcli.run.environment import environment
 from fastcli.run.files import (
     atomic_write,
@@ -35,12 +35,10 @@ from fastcli.run.files import (
     write_json,
     writing,
 )
-from fastcli.run.find import find_run, follow_latest, point_latest, safe_name
+from fastcli.run.find import find_run, follow_latest, make_new, point_latest, refuse_used, safe_name
 from fastcli.run.lock import held
 from fastcli.run.status import FINISHED, RUNNING, Status
 
-BEGUN = ("status.json", "config.yaml", ".lock")
-"""The files that a run has before its resolved configuration."""
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -69,7 +67,7 @@ class Run:
         folder = output / safe_name(experiment)
         if directory is None:
             stamp = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
-            path = _make_new(make_directory(folder), f"{stamp}-{safe_name(model)}")
+            path = make_new(make_directory(folder), f"{stamp}-{safe_name(model)}")
         else:
             refuse_used(directory, but_begun=again)
             path = make_directory(directory)
@@ -287,25 +285,6 @@ class NullRun(Run):
     def _write_json(self, name: str, value: Any) -> None: ...
 
     def _append(self, name: str, text: str) -> None: ...
-
-
-def refuse_used(directory: Path, *, but_begun: bool = False) -> None:
-    """Raise UsageError where `directory` holds something; `but_begun` allows for what a run begins with."""
-    found = list(directory.iterdir()) if directory.is_dir() else []
-    if any(not but_begun or (path.name not in BEGUN and path.suffix != ".tmp") for path in found):
-        raise UsageError(f"{directory} is not empty, and a run is never overwritten", hint="choose another --run-dir")
-
-
-def _make_new(folder: Path, name: str) -> Path:
-    for number in itertools.count(1):
-        path = folder / (name if number == 1 else f"{name}-{number}")
-        with writing(path):
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-            return path
-    raise AssertionError("the numbers do not end")
 
 
 def _cell(value: Any) -> Any:

@@ -1,8 +1,9 @@
-"""The names of runs, and how a run is found by one."""
+"""The names of runs: how a new one gets its directory, and how one is found by its name."""
 
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 import unicodedata
 from contextlib import suppress
@@ -15,6 +16,8 @@ from fastcli.run.status import FINISHED, Status
 LATEST = "latest"
 MARKS = ("status.json", "config.resolved.yaml")
 """A directory with one of these is a run."""
+BEGUN = ("status.json", "config.yaml", ".lock")
+"""The files that a run has before its resolved configuration."""
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|latest)(\..*)?", re.IGNORECASE)
 
 
@@ -28,6 +31,26 @@ def safe_name(text: str, *, limit: int = 100) -> str:
     text = "".join("-" if c in '<>:"/\\|?*' or unicodedata.category(c)[0] == "C" else c for c in text)
     text = text.lstrip(".-").encode()[:limit].decode(errors="ignore").rstrip(".-")
     return f"{text}_" if RESERVED.fullmatch(text) else text or "unnamed"
+
+
+def refuse_used(directory: Path, *, but_begun: bool = False) -> None:
+    """Raise UsageError where `directory` holds something; `but_begun` allows for what a run begins with."""
+    found = list(directory.iterdir()) if directory.is_dir() else []
+    if any(not but_begun or (path.name not in BEGUN and path.suffix != ".tmp") for path in found):
+        raise UsageError(f"{directory} is not empty, and a run is never overwritten", hint="choose another --run-dir")
+
+
+def make_new(folder: Path, name: str) -> Path:
+    """A new directory in `folder`, called `name`, with a number after it where that is taken."""
+    for number in itertools.count(1):
+        path = folder / (name if number == 1 else f"{name}-{number}")
+        with writing(path):
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            return path
+    raise AssertionError("the numbers do not end")
 
 
 def is_run(path: Path) -> bool:
