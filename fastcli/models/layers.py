@@ -168,13 +168,10 @@ def _layout(tensor: Tensor) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-class DepthwiseConv2d(nn.Conv2d):
-    """`original` with the same parameters and results, trained faster on a CPU; elsewhere, and untrained, the same.
+class FasterConv2d(nn.Conv2d):
+    """Base of what takes the place of the convolution `original`, undilated, with its own parameters and mode."""
 
-    `pad(images, kernel_size, stride, dilation)` is called first where the original pads by the size of its input.
-    """
-
-    def __init__(self, original: nn.Conv2d, pad: Callable[..., Tensor] | None = None) -> None:
+    def __init__(self, original: nn.Conv2d) -> None:
         super().__init__(
             original.in_channels,
             original.out_channels,
@@ -185,8 +182,19 @@ class DepthwiseConv2d(nn.Conv2d):
             bias=False,
             device="meta",
         )
-        self.weight, self.bias, self.pad = original.weight, original.bias, pad
+        self.weight, self.bias = original.weight, original.bias
         self.train(original.training)
+
+
+class DepthwiseConv2d(FasterConv2d):
+    """`original` with the same parameters and results, trained faster on a CPU; elsewhere, and untrained, the same.
+
+    `pad(images, kernel_size, stride, dilation)` is called first where the original pads by the size of its input.
+    """
+
+    def __init__(self, original: nn.Conv2d, pad: Callable[..., Tensor] | None = None) -> None:
+        super().__init__(original)
+        self.pad = pad
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Convolve `inputs` (n, c, h, w)."""
@@ -213,14 +221,28 @@ def train_depthwise_fast(model: nn.Module) -> int:
     from timm.layers.padding import pad_same
 
     pads: dict[type, Callable[..., Tensor] | None] = {nn.Conv2d: None, Conv2dSame: pad_same}
+
+    def faster(found: nn.Conv2d) -> nn.Conv2d | None:
+        return DepthwiseConv2d(found, pads[type(found)]) if type(found) in pads and _is_slow(found) else None
+
+    return replace_convolutions(model, faster)
+
+
+def replace_convolutions(model: nn.Module, other: Callable[[nn.Conv2d], nn.Conv2d | None]) -> int:
+    """Put `other` of it in the place of each convolution in `model` that has one; returns how many there were.
+
+    >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 1))
+    >>> replace_convolutions(model, lambda found: FasterConv2d(found) if found.in_channels == 2 else None), model[1]
+    (1, FasterConv2d(2, 2, kernel_size=(1, 1), stride=(1, 1)))
+    """
     found = [
-        (parent, name, child)
+        (parent, name, new)
         for parent in model.modules()
         for name, child in parent.named_children()
-        if isinstance(child, nn.Conv2d) and type(child) in pads and _is_slow(child)
+        if isinstance(child, nn.Conv2d) and (new := other(child)) is not None
     ]
-    for parent, name, child in found:
-        setattr(parent, name, DepthwiseConv2d(child, pads[type(child)]))
+    for parent, name, new in found:
+        setattr(parent, name, new)
     return len(found)
 
 

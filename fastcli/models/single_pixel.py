@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
+from fastcli.models.layers import FasterConv2d, replace_convolutions
+
 
 class _Tap(torch.autograd.Function):
     """The weights (out, in) of a kernel (out, in, height, width) at one row and column; the gradient elsewhere is 0."""
@@ -30,25 +32,12 @@ class _Tap(torch.autograd.Function):
         return of_weight, None, None
 
 
-class SinglePixelConv2d(nn.Conv2d):
+class SinglePixelConv2d(FasterConv2d):
     """`original` with the same parameters and results; over maps of one pixel it is trained faster on a CPU.
 
     There one weight of each kernel meets the pixel and all others meet padding, yet oneDNN passes over all of them. In
     bf16 with a stride it also leaves memory in the weight's gradient that nobody wrote (oneDNN 3.12).
     """
-
-    def __init__(self, original: nn.Conv2d) -> None:
-        super().__init__(
-            original.in_channels,
-            original.out_channels,
-            original.kernel_size,  # type: ignore[arg-type]
-            original.stride,  # type: ignore[arg-type]
-            original.padding,  # type: ignore[arg-type]
-            bias=False,
-            device="meta",
-        )
-        self.weight, self.bias = original.weight, original.bias
-        self.train(original.training)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Convolve `inputs` (n, c, h, w)."""
@@ -83,10 +72,7 @@ def noting_single_pixels(model: nn.Module) -> Iterator[set[nn.Module]]:
 
 def train_single_pixels_fast(model: nn.Module, met: Container[nn.Module]) -> None:
     """Replace the convolutions of `model` that are among `met`. Names, parameters and results stay the same."""
-    for parent in list(model.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, nn.Conv2d) and child in met:
-                setattr(parent, name, SinglePixelConv2d(child))
+    replace_convolutions(model, lambda found: SinglePixelConv2d(found) if found in met else None)
 
 
 def _fits(convolution: nn.Conv2d) -> bool:
