@@ -28,8 +28,3 @@ def file_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def try_lock(descriptor: int) -> bool:
-    """Whether the lock of this open file was free and is held now, until the file is closed."""
-    return _try_lock(descriptor)

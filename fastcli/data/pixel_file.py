@@ -28,9 +28,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastcli.data.locks import try_lock
 from fastcli.data.memory import free_disk
 from fastcli.data.shelf import Shelf
+from fastcli.run.lock import try_lock
 
 ENDING = ".pixels"
 KEPT = 200 * 2**30
