@@ -14,7 +14,7 @@ from fastcli.survey.class_names import spelt_alike
 from fastcli.survey.examine import Facts, examine_all
 from fastcli.survey.faults import file_faults
 from fastcli.survey.findings import Entry, Finding, Severity, by_severity, tally
-from fastcli.survey.samples import Sample, Samples
+from fastcli.survey.samples import Samples
 from fastcli.survey.twins import groups_of_twins
 from fastcli.transforms.reading import MAX_PIXELS
 
@@ -91,7 +91,7 @@ def doubles(samples: Samples, facts: Sequence[Facts], name_of: Callable[[Path], 
     """Files of the same content, and pictures that look the same: within a split, across splits, across classes."""
     by_content: dict[bytes, list[int]] = {}
     for i, one in enumerate(facts):
-        if one.n_bytes and _takes_part(samples.all[i]):
+        if one.n_bytes and samples.all[i].split:
             by_content.setdefault(one.digest, []).append(i)
     same = [group for group in by_content.values() if len({os.path.realpath(facts[i].path) for i in group}) > 1]
     yield from _doubles("duplicate", "the same file", same, samples, name_of)
@@ -99,10 +99,6 @@ def doubles(samples: Samples, facts: Sequence[Facts], name_of: Callable[[Path], 
     twins = groups_of_twins([look for i in singles if (look := facts[i].looks) is not None])
     alike = [[i for t in group for i in by_content[facts[singles[t]].digest]] for group in twins]
     yield from _doubles("near duplicate", "looks the same", alike, samples, name_of)
-
-
-def _takes_part(sample: Sample) -> bool:
-    return sample.split != ""
 
 
 def _doubles(

@@ -12,7 +12,7 @@ import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
@@ -87,12 +87,12 @@ def bing(
     return list(_until_enough(page, count))
 
 
-def _until_enough(page: Any, count: int) -> Iterator[Hit]:
+def _until_enough(page: Callable[[int], list[Hit]], count: int) -> Iterator[Hit]:
     """The hits of one page after the other, each address once, until there are `count` or a page brings none."""
     seen: set[str] = set()
     for number in range(1, MOST_PAGES + 1):
         new = [hit for hit in page(number) if hit.url and hit.url not in seen]
-        for hit in dict.fromkeys(new):
+        for hit in new:
             if hit.url not in seen:
                 seen.add(hit.url)
                 yield hit
