@@ -73,10 +73,7 @@ def timm_model(
     body = timm_body(architecture, inputs, n_out, drop_path)
     report = load_pretrained(body, pretrained) if pretrained else None
     classifier, last = _take_classifier(body, architecture)
-    with noting_single_pixels(body) as met:
-        _feature_shapes(body, inputs, architecture)
-    train_single_pixels_fast(body, met)
-    train_depthwise_fast(body)
+    _made_fast(body, inputs, architecture)
     squeeze = [] if output_range is None else [SigmoidRange(*output_range)]
     new_head = nn.Sequential(nn.Dropout(dropout), last, *squeeze)
     return FineTuneModel(body, new_head, classifier=classifier, channels=inputs.channels, weights=report)
@@ -97,10 +94,7 @@ def vision_model(
     inputs = inputs or InputInfo(3, (224, 224))
     body = timm_body(architecture, inputs, drop_path=drop_path)
     report = load_pretrained(body, pretrained) if pretrained else None
-    with noting_single_pixels(body) as met:
-        n_maps, n_features = _feature_shapes(body, inputs, architecture)
-    train_single_pixels_fast(body, met)
-    train_depthwise_fast(body)
+    n_maps, n_features = _made_fast(body, inputs, architecture)
     pool: nn.Module | None = None
     if n_maps is not None and (custom_head is not None or concat_pool):
         pool = AdaptiveConcatPool2d() if custom_head is None else nn.Identity()
@@ -238,6 +232,15 @@ def _take_classifier(body: Any, architecture: str) -> tuple[str, nn.Module]:
         )
     body.reset_classifier(0)
     return name, layer
+
+
+def _made_fast(body: Any, inputs: InputInfo, architecture: str) -> tuple[int | None, int]:
+    """The `_feature_shapes` of a body, whose convolutions that CPUs train slowly are replaced."""
+    with noting_single_pixels(body) as met:
+        shapes = _feature_shapes(body, inputs, architecture)
+    train_single_pixels_fast(body, met)
+    train_depthwise_fast(body)
+    return shapes
 
 
 def _feature_shapes(body: Any, inputs: InputInfo, architecture: str) -> tuple[int | None, int]:
