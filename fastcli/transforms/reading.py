@@ -19,7 +19,8 @@ from PIL import ExifTags, UnidentifiedImageError
 
 from fastcli.errors import DataError
 
-__all__ = ["MAX_PIXELS", "flat", "open_regular", "read_header", "read_picture", "turn_of", "upright", "upright_size"]
+__all__ = ["MAX_PIXELS", "SIDEWAYS", "flat", "open_regular", "read_header", "read_picture", "turn_of", "upright",
+           "upright_size"]  # fmt: skip
 
 Converted = TypeVar("Converted")
 MAX_PIXELS = 178_956_970
@@ -31,6 +32,8 @@ TOO_LARGE = "make it smaller, or raise data.max_pixels"
 UPRIGHT = {2: Pillow.Transpose.FLIP_LEFT_RIGHT, 3: Pillow.Transpose.ROTATE_180, 4: Pillow.Transpose.FLIP_TOP_BOTTOM,
            5: Pillow.Transpose.TRANSPOSE, 6: Pillow.Transpose.ROTATE_270, 7: Pillow.Transpose.TRANSVERSE,
            8: Pillow.Transpose.ROTATE_90}  # fmt: skip
+SIDEWAYS = (UPRIGHT[5], UPRIGHT[6], UPRIGHT[7], UPRIGHT[8])
+"""Turns that exchange width and height."""
 BITS_PER_SAMPLE = 258
 FROM_PILLOW = re.compile(r"PIL\.")
 
@@ -141,9 +144,7 @@ def upright(picture: Pillow.Image) -> Pillow.Image:
 def upright_size(picture: Pillow.Image) -> tuple[int, int]:
     """Width and height after `upright`."""
     width, height = picture.size
-    turned = turn_of(picture) in (Pillow.Transpose.ROTATE_270, Pillow.Transpose.ROTATE_90,
-                                  Pillow.Transpose.TRANSPOSE, Pillow.Transpose.TRANSVERSE)  # fmt: skip
-    return (height, width) if turned else (width, height)
+    return (height, width) if turn_of(picture) in SIDEWAYS else (width, height)
 
 
 def turn_of(picture: Pillow.Image) -> Pillow.Transpose | None:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from fastcli.transforms.image import MAX_PIXELS, ColourMode, from_pillow, read_picture, turn_of
+from fastcli.transforms.image import ColourMode, from_pillow
+from fastcli.transforms.reading import MAX_PIXELS, SIDEWAYS, read_picture, turn_of
 from fastcli.transforms.transform import Scaling
 from fastcli.types import Image, ImageBW, typed
 
@@ -28,8 +29,6 @@ __all__ = ["LARGER", "open_scaled"]
 
 LARGER = 2.25
 Size = tuple[int, int]
-SIDEWAYS = (Pillow.Transpose.TRANSPOSE, Pillow.Transpose.ROTATE_270, Pillow.Transpose.TRANSVERSE,
-            Pillow.Transpose.ROTATE_90)  # fmt: skip
 
 
 def open_scaled(
