@@ -13,7 +13,7 @@ import torch
 import torchvision
 
 from fastcli.data.split_file import relative_name
-from fastcli.transforms.image import open_regular
+from fastcli.transforms.reading import open_regular
 
 DECODING = 2
 """Raised when `open_image`, `open_mask` or a `prepare` gives other pixels than before."""

@@ -20,10 +20,10 @@ import numpy as np
 import PIL.Image as Pillow
 import torch
 
-from fastcli.transforms.reading import MAX_PIXELS, flat, open_regular, read_picture, turn_of, upright
+from fastcli.transforms.reading import MAX_PIXELS, flat, read_picture, upright
 from fastcli.types import Image, ImageBW, typed
 
-__all__ = ["MAX_PIXELS", "from_pillow", "open_image", "open_regular", "read_picture", "turn_of", "upright"]
+__all__ = ["MAX_PIXELS", "from_pillow", "open_image"]
 
 ColourMode = Literal["RGB", "L"]
 

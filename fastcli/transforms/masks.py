@@ -10,7 +10,7 @@ import PIL.Image as Pillow
 import torch
 
 from fastcli.errors import DataError
-from fastcli.transforms.image import read_picture, upright
+from fastcli.transforms.reading import read_picture, upright
 from fastcli.types import Mask, typed
 
 __all__ = ["mask_from_pillow", "open_mask"]
