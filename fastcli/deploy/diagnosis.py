@@ -21,7 +21,7 @@ from fastcli.data.download import home
 from fastcli.data.memory import available_memory, free_disk
 from fastcli.deploy.torch_facts import probe
 from fastcli.models.published import hub_cache, torch_cache
-from fastcli.run.environment import cpu_name, usable_cores
+from fastcli.run.environment import cpu_name, usable_cores, version_of
 
 Level = Literal["ok", "warning", "error"]
 GIB = 2**30
@@ -62,7 +62,7 @@ def versions() -> Iterator[Finding]:
     yield Finding("python", f"{platform.python_version()}, {platform.platform(terse=True)}")
     shown, poor = [f"fastcli {__version__}"], []
     for name, least in needed():
-        version = _version(name)
+        version = version_of(name)
         if version is None:
             poor.append(f"{name} is missing")
         elif _numbers(version) < _numbers(least):
@@ -72,7 +72,7 @@ def versions() -> Iterator[Finding]:
     yield Finding("packages", ", ".join(shown))
     for problem in poor:
         yield Finding("packages", problem, "error", "python -m pip install --upgrade fastcli")
-    missing = [extra for extra, package in EXTRAS.items() if _version(package) is None]
+    missing = [extra for extra, package in EXTRAS.items() if version_of(package) is None]
     if missing:
         yield Finding("extras", f"not installed: {', '.join(missing)} (pip install 'fastcli[{missing[0]}]')")
 
@@ -85,13 +85,6 @@ def needed() -> list[tuple[str, str]]:
         return []
     found = [re.match(r"([\w.-]+)>=([\d.]+)$", line) for line in lines]
     return [(match.group(1), match.group(2)) for match in found if match is not None]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _numbers(version: str) -> list[int]:

@@ -24,7 +24,7 @@ def environment(device: str | None = None, plugins: Mapping[str, str] | None = N
     """What this process runs on, as JSON values: `device` a torch device, `plugins` files and their SHA-256."""
     return {
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version_of(name) for name in PACKAGES},
         "platform": platform.platform(),
         "cpu": cpu_name(),
         "cores": usable_cores(),
@@ -95,7 +95,8 @@ def _output(command: Sequence[str], directory: Path | None = None) -> str | None
     return done.stdout.strip()
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """The version of an installed package; None where it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
