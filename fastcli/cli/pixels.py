@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,10 +42,10 @@ def pixels(
 
 def _drawn(values: Greys, down: range, across: range) -> str:
     """The grid, in colour where stdout is a terminal that shows it."""
+    from fastcli.cli.tables import coloured
     from fastcli.survey import pixels as grid
 
-    coloured = sys.stdout.isatty() and not console.state.plain and not os.environ.get("NO_COLOR")
-    if not coloured or os.environ.get("TERM") == "dumb":
+    if not coloured():
         return grid.in_words(values, down, across)
     true_colour = os.environ.get("COLORTERM") in ("truecolor", "24bit")
     return grid.in_colour(values, down, across, true_colour=true_colour)

@@ -52,6 +52,11 @@ def terminal_width() -> int | None:
         return 80
 
 
+def coloured() -> bool:
+    """Whether stdout is a terminal that shows colours, and NO_COLOR does not forbid them."""
+    return terminal_width() is not None and not os.environ.get("NO_COLOR")
+
+
 def plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     """All cells in full, in columns two blanks apart.
 
