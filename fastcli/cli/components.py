@@ -98,7 +98,7 @@ def _show_in_full(part: Part, *, heading: bool) -> None:
     if part.parameters:
         show(
             [Column("parameter", style=lambda _: "bold"), Column("default", least=8), Column("allowed", least=16)],
-            [(one.name, "(required)" if one.default is None else one.default, one.allowed) for one in part.parameters],
+            [(one.name, one.shown_default, one.allowed) for one in part.parameters],
         )
         console.data("")
     given = ", ".join(REGISTRIES[part.kind].given) if part.kind in REGISTRIES else ""

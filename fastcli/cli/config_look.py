@@ -62,8 +62,7 @@ def _show_keys(keys: Sequence[Parameter]) -> None:
 
     columns = (Column("key", style=lambda _: "bold"), Column("default", least=8), Column("allowed", order=2, least=12),
                Column("what", order=1, least=20))  # fmt: skip
-    show(columns, [(one.name, "(required)" if one.default is None else one.default, one.allowed, one.about)
-                   for one in keys])  # fmt: skip
+    show(columns, [(one.name, one.shown_default, one.allowed, one.about) for one in keys])
 
 
 def _show_owners(owners: Sequence[Part], name: str) -> None:
@@ -71,7 +70,7 @@ def _show_owners(owners: Sequence[Part], name: str) -> None:
 
     columns = (Column("of", style=lambda _: "bold"), Column("default", least=8), Column("allowed", least=12))
     found = [(one, next(p for p in one.parameters if p.name == name)) for one in owners]
-    show(columns, [(one.name, "(required)" if p.default is None else p.default, p.allowed) for one, p in found])
+    show(columns, [(one.name, p.shown_default, p.allowed) for one, p in found])
 
 
 def _show_choices(choices: Sequence[Part]) -> None:

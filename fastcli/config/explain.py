@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastcli.config.shapes import ANY_NAME, Rule, Shapes
-from fastcli.config.words import expected
+from fastcli.config.words import choices, expected
 from fastcli.errors import UsageError, did_you_mean
 
 PLACES = {
@@ -47,6 +47,11 @@ class Parameter:
     default: str | None
     """As YAML; None where a value must be given."""
     about: str = ""
+
+    @property
+    def shown_default(self) -> str:
+        """The default, or that there is none."""
+        return "(required)" if self.default is None else self.default
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,7 @@ def _value(key: str, rule: Rule, shapes: Shapes) -> Any:
     rule = shapes.unwrap(rule)
     rule = shapes.resolve(rule["anyOf"][0]) if "anyOf" in rule else rule
     if "enum" in rule or "const" in rule:
-        return rule.get("const", rule.get("enum", [None])[0])
+        return choices(rule)[0]
     plain: dict[str, Any] = {
         "integer": max(1, rule.get("minimum", 1)),
         "number": 0.1,
