@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastcli.cli.run_words import RUNS
 from fastcli.errors import FastcliError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ Offer = tuple[str, str]
 """A word and what it means."""
 VALUE = re.compile(r"'([^']*)'|\b(true|false|null)\b")
 MOST = 200
-RUNS = Path("runs")
 
 
 def calm(offers: Callable[[str], Iterator[Offer]]) -> Callable[[str], list[Offer]]:
@@ -41,7 +41,8 @@ def calm(offers: Callable[[str], Iterator[Offer]]) -> Callable[[str], list[Offer
     return complete
 
 
-def _configs(incomplete: str) -> Iterator[Offer]:
+@calm
+def configs(incomplete: str) -> Iterator[Offer]:
     """YAML files, and folders on the way to them."""
     folder, _, start = incomplete.rpartition("/")
     base = Path(folder or ("/" if incomplete.startswith("/") else "."))
@@ -62,14 +63,15 @@ def _first_comment(path: Path) -> str:
     return next((line for line in lines if line and not line.startswith("yaml-language-server")), "")
 
 
-def _overrides(incomplete: str) -> Iterator[Offer]:
+@calm
+def overrides(incomplete: str) -> Iterator[Offer]:
     """KEY=VALUE: the keys, and the values of a key."""
     key, equals, value = _split(incomplete)
     if equals:
         yield from _values(key, value, "" if _bash_breaks() else f"{key}=")
         return
     removes = "~" if incomplete.startswith("~") else ""
-    found = list(_keys(incomplete.removeprefix("~")))
+    found = keys(incomplete.removeprefix("~"))
     if removes:
         yield from ((f"~{name}", about) for name, about in found)
     elif len(found) == 1 and (values := list(_values(found[0][0], "", f"{found[0][0]}="))):
@@ -102,7 +104,7 @@ def _values(key: str, start: str, before: str) -> Iterator[Offer]:
     from fastcli.config.explain import explain
 
     if key in ("model", "model.name"):
-        yield from ((before + name, about) for name, about in _models(start))
+        yield from ((before + name, about) for name, about in models(start))
         return
     found = explain(_shapes(), key)
     own = key.rpartition(".")[2]
@@ -113,7 +115,8 @@ def _values(key: str, start: str, before: str) -> Iterator[Offer]:
     yield from ((before + word, about) for word, about in offers if word.startswith(start) and " " not in word)
 
 
-def _keys(incomplete: str) -> Iterator[Offer]:
+@calm
+def keys(incomplete: str) -> Iterator[Offer]:
     """Dotted keys; those below a section only once its name is typed."""
     from fastcli.config.explain import all_keys, explain
 
@@ -130,7 +133,8 @@ def _shapes() -> Shapes:
     return Shapes.shipped()
 
 
-def _components(incomplete: str) -> Iterator[Offer]:
+@calm
+def components(incomplete: str) -> Iterator[Offer]:
     """Kinds of components, and their names."""
     from fastcli.config.explain import PLACES
 
@@ -141,7 +145,8 @@ def _components(incomplete: str) -> Iterator[Offer]:
             yield name, f"{kind.replace('_', ' ')}: {rule.get('description', '')}"
 
 
-def _models(incomplete: str) -> Iterator[Offer]:
+@calm
+def models(incomplete: str) -> Iterator[Offer]:
     """Architectures, and with a dot in it the sets of weights."""
     from fastcli.models.published import published
 
@@ -153,7 +158,8 @@ def _models(incomplete: str) -> Iterator[Offer]:
             yield name, f"{row.params or 0:.1f} M, top-1 {row.top1}" if row.top1 else f"{row.params or 0:.1f} M"
 
 
-def _runs(incomplete: str) -> Iterator[Offer]:
+@calm
+def runs(incomplete: str) -> Iterator[Offer]:
     """Experiments, EXPERIMENT/STAMP, `latest`; the newest first."""
     from fastcli.run.find import runs_under
 
@@ -166,46 +172,38 @@ def _runs(incomplete: str) -> Iterator[Offer]:
     yield from ((name, about) for name, about in offers if name.startswith(incomplete))
 
 
-def _experiments(incomplete: str) -> Iterator[Offer]:
+@calm
+def experiments(incomplete: str) -> Iterator[Offer]:
     """Folders of runs."""
     yield from (
         (path.name, "") for path in sorted(RUNS.iterdir()) if path.is_dir() and path.name.startswith(incomplete)
     )
 
 
-def _families(incomplete: str) -> Iterator[Offer]:
+@calm
+def families(incomplete: str) -> Iterator[Offer]:
     """Families of models."""
     from fastcli.models.published import published
 
     yield from ((name, "") for name in sorted({row.family for row in published()}) if name.startswith(incomplete))
 
 
-def _configs_or_overrides(incomplete: str) -> Iterator[Offer]:
+@calm
+def configs_or_overrides(incomplete: str) -> Iterator[Offer]:
     """Either of them."""
-    yield from calm(_configs)(incomplete)
-    yield from _overrides(incomplete)
+    yield from configs(incomplete)
+    yield from overrides(incomplete)
 
 
-def _configs_or_runs(incomplete: str) -> Iterator[Offer]:
+@calm
+def configs_or_runs(incomplete: str) -> Iterator[Offer]:
     """Either of them."""
-    yield from calm(_configs)(incomplete)
-    yield from _runs(incomplete)
+    yield from configs(incomplete)
+    yield from runs(incomplete)
 
 
-def _runs_or_overrides(incomplete: str) -> Iterator[Offer]:
+@calm
+def runs_or_overrides(incomplete: str) -> Iterator[Offer]:
     """Either of them."""
-    yield from calm(_runs)(incomplete)
-    yield from _overrides(incomplete)
-
-
-configs = calm(_configs)
-overrides = calm(_overrides)
-keys = calm(_keys)
-components = calm(_components)
-models = calm(_models)
-families = calm(_families)
-runs = calm(_runs)
-experiments = calm(_experiments)
-configs_or_overrides = calm(_configs_or_overrides)
-configs_or_runs = calm(_configs_or_runs)
-runs_or_overrides = calm(_runs_or_overrides)
+    yield from runs(incomplete)
+    yield from overrides(incomplete)
