@@ -112,8 +112,6 @@ class Store:
         pixels = float(known.prod(1).mean()) if len(known) else None
         self.workers = sensible_threads(pixels) if workers is None else max(1, workers)
         self._decoders = Decoders(self.workers, pixels)
-        if self._shelf is None:
-            return
         for index, view in sample.items():
             self._keep(index, view)
 
