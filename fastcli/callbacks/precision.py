@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcli.events import Callback
+from fastcli.models.layers import FasterConv2d
 from fastcli.registry import callbacks
 
 if TYPE_CHECKING:
@@ -44,10 +45,17 @@ def single_pixels_in_fp32(model: nn.Module) -> Iterator[None]:
 
     with contextlib.ExitStack() as hooks:
         for module in model.modules():
-            if type(module) is nn.Conv2d and max(module.stride) > 1 and max(module.kernel_size) > 1:
+            if _may_be_wrong(module):
                 hooks.callback(module.register_forward_pre_hook(enter).remove)
                 hooks.callback(module.register_forward_hook(leave, always_call=True).remove)
         yield
+
+
+def _may_be_wrong(module: nn.Module) -> bool:
+    """Whether it is a strided convolution that oneDNN computes, also one whose weights are made in each pass."""
+    if not isinstance(module, nn.Conv2d) or isinstance(module, FasterConv2d):
+        return False
+    return max(module.stride) > 1 and max(module.kernel_size) > 1
 
 
 class MixedPrecision(Callback):

@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from timm.layers import StdConv2d
 from torch import nn
 
 from fastcli.callbacks.precision import ChannelsLast, MixedPrecision
@@ -67,10 +68,12 @@ def test_a_fit_after_one_that_failed_in_its_step_goes_on():
     assert len(learner.history) == 1
 
 
-def test_bf16_gradients_are_right_where_a_strided_convolution_meets_one_pixel():
+@pytest.mark.parametrize("convolution", [nn.Conv2d, StdConv2d])
+def test_bf16_gradients_are_right_where_a_strided_convolution_meets_one_pixel(convolution):
     """oneDNN's kernel for them leaves memory in the gradient that it never wrote."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 24, 3, 2, 1), nn.Conv2d(24, 24, 3, 2, 1), nn.Flatten(), nn.Linear(24, 2))
+    made = nn.Conv2d(3, 24, 3, 2, 1), convolution(24, 24, 3, 2, padding=1)
+    model = nn.Sequential(*made, nn.Flatten(), nn.Linear(24, 2))
     x, y = torch.randn(16, 3, 2, 2), torch.tensor([0, 1] * 8)
     gradients = []
 
