@@ -43,19 +43,19 @@ def resume(
     ] = None,
 ) -> None:
     """Go on with a run that was ended early, exactly as if it had not been; or train it for longer."""
+    from fastcli.cli.training import split_words
     from fastcli.run.directory import Run
 
-    given = list(words or ())
-    named = bool(given) and "=" not in given[0] and not given[0].startswith("~")
-    run = Run.open(given.pop(0) if named else "latest", finished=False)
+    name, overrides = split_words(words or ())
+    run = Run.open("latest" if name is None else name, finished=False)
     if run_dir is not None and not fork:
         raise UsageError("--run-dir is for the new run of --fork")
     if fork:
         from fastcli.cli.fork import fork_run
 
-        fork_run(run, given, run_dir, schedule)
+        fork_run(run, overrides, run_dir, schedule)
     else:
-        go_on(run, given, schedule)
+        go_on(run, overrides, schedule)
 
 
 def go_on(run: Run, overrides: Sequence[str] = (), schedule: str | None = None) -> None:

@@ -20,13 +20,25 @@ def find_config(words: Sequence[str], values: Mapping[str, Any]) -> LoadedConfig
 
     `values` are the command's own options by the key they stand for; None is not given.
     """
-    if words and "=" not in words[0] and not words[0].startswith("~"):
-        return load_with(words[0], words[1:], values)
+    name, overrides = split_words(words)
+    if name is not None:
+        return load_with(name, overrides, values)
     from fastcli.run.directory import Run
 
     run = Run.open("latest", finished=False)
     console.say(f"using the configuration of {run.shown}")
-    return load_with(run.config, words, values)
+    return load_with(run.config, overrides, values)
+
+
+def split_words(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """The name that stands first, if one does, and the overrides.
+
+    >>> split_words(["pets.yaml", "train.epochs=1"]), split_words(["~callbacks"])
+    (('pets.yaml', ['train.epochs=1']), (None, ['~callbacks']))
+    """
+    if words and "=" not in words[0] and not words[0].startswith("~"):
+        return words[0], words[1:]
+    return None, words
 
 
 def load_with(config: str | Path, overrides: Sequence[str], values: Mapping[str, Any]) -> LoadedConfig:
