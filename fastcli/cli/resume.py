@@ -60,6 +60,8 @@ def resume(
 
 def go_on(run: Run, overrides: Sequence[str] = (), schedule: str | None = None) -> None:
     """Train on in the run, unless it is finished and `overrides` do not extend it."""
+    from fastcli.run.lineage import is_free
+
     with run.held():
         run.sweep()
         before, loaded, changed = compared(run, overrides)
@@ -68,7 +70,7 @@ def go_on(run: Run, overrides: Sequence[str] = (), schedule: str | None = None) 
             console.say(f"{run.shown} is finished, after {done} epochs; to extend it: fastcli resume {run.shown} "
                         "train.epochs=N, to use it: fastcli predict IMAGE")  # fmt: skip
             return
-        if refused := [key for key in changed if not _free(key)]:
+        if refused := [key for key in changed if not is_free(key)]:
             raise ConfigError(f"{', '.join(refused)} cannot change in a run that has begun",
                               hint="--fork begins a new run from its weights")  # fmt: skip
         _train_on(run, before, loaded, changed, overrides, schedule)
@@ -82,15 +84,11 @@ def compared(run: Run, overrides: Sequence[str]) -> tuple[Mapping[str, Any], Loa
     if not run.config.is_file():
         raise UsageError(f"{run.shown} was ended before its configuration was written, so there is nothing to go on "
                          "with", hint="train it again")  # fmt: skip
-    before = load_with(run.config, (), {}).config.model_dump()
-    loaded = load_with(run.config, overrides, {})
+    loaded = load_with(run.config, (), {})
+    before = loaded.config.model_dump()
+    if overrides:
+        loaded = load_with(run.config, overrides, {})
     return before, loaded, differences(before, loaded.config.model_dump())
-
-
-def _free(key: str) -> bool:
-    from fastcli.run.lineage import is_free
-
-    return is_free(key)
 
 
 def _train_on(

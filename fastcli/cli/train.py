@@ -75,7 +75,8 @@ def train(
 
 def _goes_on(loaded: LoadedConfig, run_dir: Path, *, smoke: bool) -> bool:
     """Whether `run_dir` has a run, which is gone on with then. Raises ConfigError where it is another."""
-    from fastcli.cli.resume import compared, go_on
+    from fastcli.cli.resume import go_on
+    from fastcli.cli.training import load_with
     from fastcli.run.directory import Run
     from fastcli.run.find import refuse_used
     from fastcli.run.lineage import differences
@@ -84,7 +85,7 @@ def _goes_on(loaded: LoadedConfig, run_dir: Path, *, smoke: bool) -> bool:
     if not run.config.is_file():
         refuse_used(run_dir, but_begun=True)
         return False
-    kept, _, _ = compared(run, ())
+    kept = load_with(run.config, (), {}).config.model_dump()
     given = {key: value for key, value in loaded.tree.items() if not (smoke and key == "train")}
     if other := differences(given, kept, given_only=True):
         raise ConfigError(f"{run.shown} is of another configuration: it differs in {', '.join(other)}",
