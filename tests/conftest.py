@@ -1,4 +1,4 @@
-"""What all tests share: patience, and small data sets that are drawn here."""
+"""What all tests share: patience, an empty place to work in, commands, and small data sets that are drawn here."""
 
 import copy
 import os
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
+from fastcli import cli
 from fastcli.events import Callback
 
 # A busy machine must not fail a test: no limits of time, here as everywhere.
@@ -73,6 +74,26 @@ class Resumed(Callback):
 def resumed():
     """Makes the callback that gives another a state in the fit that begins."""
     return Resumed
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty working directory, and a home of fastcli's own in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.fixture
+def fastcli(capsys):
+    """Runs a command; gives back exit code, stdout and stderr."""
+
+    def fastcli(*arguments):
+        code = cli.run(arguments)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return fastcli
 
 
 @pytest.fixture(scope="session")

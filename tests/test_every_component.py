@@ -233,14 +233,12 @@ def folder(tmp_path_factory, shapes) -> Path:
 
 
 @pytest.fixture
-def train(tmp_path, monkeypatch, folder):
+def train(place, monkeypatch, folder):
     """Trains by the command line on two batches, without plots; gives back the run's folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(Run, "draw", lambda self, name, draw: None)  # others test them, and they take longest
 
     def run(file: Path, *overrides: str) -> Path:
-        run = tmp_path / f"run{len(list(tmp_path.glob('run*')))}"
+        run = place / f"run{len(list(place.glob('run*')))}"
         words = [word.replace("FOLDER", str(folder)) for word in overrides]
         assert cli.run(["-v", "-q", "train", str(file), *words, "--smoke", "--run-dir", str(run)]) == 0
         return run

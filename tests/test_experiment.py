@@ -30,11 +30,11 @@ runtime: {precision: fp32, channels_last: false}
 
 
 @pytest.fixture
-def work(tmp_path, monkeypatch):
+def work(place):
     """A folder with two classes of striped pictures of several sizes, and a configuration."""
     random = np.random.default_rng(0)
     for k, name in enumerate(("across", "dö wn")):
-        folder = tmp_path / "pictures" / name
+        folder = place / "pictures" / name
         folder.mkdir(parents=True)
         for i in range(20):
             height, width = random.integers(36, 50, 2)
@@ -42,10 +42,8 @@ def work(tmp_path, monkeypatch):
                 (np.indices((height, width))[k] // 4) % 2 * 200 + random.integers(0, 50, (height, width))
             ).astype("uint8")
             Image.fromarray(stripes).convert("RGB").save(folder / f"{i}.png")
-    (tmp_path / "stripes.yaml").write_text(CONFIG.replace("OUTPUT", str(tmp_path / "runs")), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
-    return tmp_path
+    (place / "stripes.yaml").write_text(CONFIG.replace("OUTPUT", str(place / "runs")), encoding="utf-8")
+    return place
 
 
 def run(*words):

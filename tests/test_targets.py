@@ -22,16 +22,14 @@ NET = "{name: test_resnet, pretrained: false}"
 
 
 @pytest.fixture
-def train(tmp_path, monkeypatch, many_shapes):
+def train(place, many_shapes):
     """Trains on the drawn shapes and gives back the run's folder and its rows."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
 
     def run(data, metrics, *, model=NET, epochs=8, lr="1e-2"):
         text = CONFIG.format(shapes=many_shapes, data=data, model=model, metrics=metrics, epochs=epochs, lr=lr)
-        (tmp_path / "shapes.yaml").write_text(text)
+        (place / "shapes.yaml").write_text(text)
         assert cli.run(["train", "shapes.yaml", "--plain"]) == 0
-        folder = tmp_path / "runs" / "shapes" / "latest"
+        folder = place / "runs" / "shapes" / "latest"
         assert (folder / "plots" / "batch_train.png").is_file()
         return folder, [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 

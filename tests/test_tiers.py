@@ -20,21 +20,19 @@ ITEMS = {"one size": "{name: resize, size: 24, method: squish}", "several sizes"
 
 
 @pytest.fixture
-def work(tmp_path, monkeypatch):
+def work(place):
     """Photographs of striped things, large enough to be decoded at half their size, and one that is broken."""
     random = np.random.default_rng(0)
     for k, name in enumerate(("across", "down")):
-        folder = tmp_path / "pictures" / name
+        folder = place / "pictures" / name
         folder.mkdir(parents=True)
         for i in range(12):
             size = random.integers(120, 150, 2)
             stripes = (np.indices(size)[k] // 9) % 2 * 180 + random.integers(0, 70, size)
             Image.fromarray(stripes.astype("uint8")).convert("RGB").save(folder / f"{i}.jpg")
-    broken = tmp_path / "pictures" / "across" / "3.jpg"
+    broken = place / "pictures" / "across" / "3.jpg"
     broken.write_bytes(broken.read_bytes()[:500])
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
-    return tmp_path
+    return place
 
 
 def trained(work, capsys, tier, workers):

@@ -34,19 +34,17 @@ callbacks:
 """
 
 
-def test_callbacks_of_a_yaml_train_and_write_into_the_run(tmp_path, monkeypatch):
+def test_callbacks_of_a_yaml_train_and_write_into_the_run(place):
     random = np.random.default_rng(0)
     for name, shade in (("dark", 60), ("light", 160)):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
+        (place / "pictures" / name).mkdir(parents=True)
         for i in range(12):
             pixels = random.integers(shade - 40, shade + 40, (32, 32, 3)).astype("uint8")
-            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
-    (tmp_path / "shades.yaml").write_text(CONFIG)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
+            Image.fromarray(pixels).save(place / "pictures" / name / f"{i}.png")
+    (place / "shades.yaml").write_text(CONFIG)
     assert cli.run(["train", "shades.yaml", "-q"]) == 0
 
-    run = (tmp_path / "runs" / "shades" / "latest").resolve()
+    run = (place / "runs" / "shades" / "latest").resolve()
     resolved = yaml.safe_load((run / "config.resolved.yaml").read_text())["callbacks"]
     assert resolved[0] == {"name": "mixup", "alpha": 0.4}
     assert {"name": "clip_gradients", "max_norm": 1.0, "norm_type": 2.0} in resolved

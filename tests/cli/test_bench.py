@@ -27,18 +27,16 @@ FIGURES = re.compile(
 
 
 @pytest.fixture
-def work(tmp_path, monkeypatch):
+def work(place):
     random = np.random.default_rng(0)
     for name in ("dark", "light"):
-        folder = tmp_path / "pictures" / name
+        folder = place / "pictures" / name
         folder.mkdir(parents=True)
         for i in range(12):
             pixels = random.integers(0, 100, (36, 36, 3)) + 100 * (name == "light")
             Image.fromarray(pixels.astype("uint8")).save(folder / f"{i}.png")
-    (tmp_path / "squares.yaml").write_text(CONFIG.replace("OUTPUT", str(tmp_path / "runs")))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
-    return tmp_path
+    (place / "squares.yaml").write_text(CONFIG.replace("OUTPUT", str(place / "runs")))
+    return place
 
 
 def test_a_table_with_one_row_and_nothing_written(work, capsys):

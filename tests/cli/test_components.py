@@ -2,7 +2,6 @@ import json
 
 import pytest
 
-from fastcli.cli import run as run_command
 from fastcli.config.dump import to_yaml
 from fastcli.config.explain import PLACES, all_keys, explain, parts
 from fastcli.config.load import load
@@ -11,16 +10,6 @@ from fastcli.config.shapes import Shapes
 from fastcli.config.yaml_reader import parse
 
 PARTS = parts(Shapes.shipped())
-
-
-@pytest.fixture
-def fastcli(capsys):
-    def fastcli(*arguments):
-        code = run_command(arguments)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return fastcli
 
 
 def test_every_registered_piece_is_listed(fastcli):
@@ -145,10 +134,9 @@ def test_keys_that_are_none(fastcli, key, hint):
     assert hint in err
 
 
-def test_diff_of_values_and_not_of_words(fastcli, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.yaml").write_text("data: {source: PETS}\nmodel: resnet18\n")
-    (tmp_path / "b.yaml").write_text(
+def test_diff_of_values_and_not_of_words(fastcli, place):
+    (place / "a.yaml").write_text("data: {source: PETS}\nmodel: resnet18\n")
+    (place / "b.yaml").write_text(
         "model: {name: resnet18}\ndata:\n  source: PETS\n  batch_size: 64\noptimizer: {name: sgd, momentum: 0.5}\n"
     )
     code, out, _ = fastcli("config", "diff", "a.yaml", "b.yaml")
@@ -158,7 +146,7 @@ def test_diff_of_values_and_not_of_words(fastcli, tmp_path, monkeypatch):
     assert ["optimizer.momentum", "0.9", "0.5"] in lines
     assert ["optimizer.beta2", "0.99", "-"] in lines
     assert not [line for line in lines if line[0].startswith(("data", "model"))]
-    run = tmp_path / "runs" / "pets" / "20261124-101500-resnet18"
+    run = place / "runs" / "pets" / "20261124-101500-resnet18"
     run.mkdir(parents=True)
     (run / "config.resolved.yaml").write_text(fastcli("config", "show", "a.yaml")[1])
     assert fastcli("config", "diff", "pets", "a.yaml") == (0, "", "pets and a.yaml have the same values\n")

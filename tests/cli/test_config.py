@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fastcli import __version__
-from fastcli.cli import app, config, console, run
+from fastcli.cli import app, config, console
 from fastcli.config.shapes import shipped_text
 
 GOOD = "data: {source: PETS}\nmodel: resnet18\n"
@@ -18,18 +18,6 @@ def good(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.yaml").write_text(GOOD)
     return "a.yaml"
-
-
-@pytest.fixture
-def fastcli(capsys):
-    """Runs a command; gives back exit code, stdout and stderr."""
-
-    def fastcli(*arguments):
-        code = run(arguments)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return fastcli
 
 
 # config show, validate, schema.

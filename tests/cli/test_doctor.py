@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from fastcli.cli import run as run_command
 from fastcli.deploy import diagnosis, torch_facts
 from fastcli.deploy.diagnosis import Finding, cores, cpu_quota, devices, disks, encoding, imports, memory, reach
 
@@ -15,18 +14,12 @@ GOOD = {
 
 
 @pytest.fixture
-def fastcli(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    for name, folder in (("FASTCLI_HOME", "home"), ("HF_HUB_CACHE", "hub"), ("TORCH_HOME", "torch")):
-        monkeypatch.setenv(name, str(tmp_path / folder))
+def fastcli(fastcli, place, monkeypatch):
+    for name, folder in (("HF_HUB_CACHE", "hub"), ("TORCH_HOME", "torch")):
+        monkeypatch.setenv(name, str(place / folder))
     monkeypatch.setattr(diagnosis, "probe", lambda: GOOD)
     monkeypatch.setattr(diagnosis, "available_memory", lambda: 8 * 2**30)
     monkeypatch.setattr(diagnosis, "free_disk", lambda folder: 50 * 2**30)
-
-    def fastcli(*arguments):
-        code = run_command(arguments)
-        out, err = capsys.readouterr()
-        return code, out, err
 
     return fastcli
 

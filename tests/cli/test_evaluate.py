@@ -48,15 +48,6 @@ def trained(tmp_path_factory, shapes):
         yield run
 
 
-@pytest.fixture
-def fastcli(capsys):
-    def fastcli(*arguments):
-        code = cli.run(arguments)
-        return code, *capsys.readouterr()
-
-    return fastcli
-
-
 def table(path):
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

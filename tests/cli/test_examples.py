@@ -38,9 +38,7 @@ def test_each_command_has_an_example_that_can_be_read(words):
         COMMANDS[words].make_context("fastcli", rest[len(words) :])
 
 
-def test_the_examples_about_data_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
+def test_the_examples_about_data_run(place, capsys):
     random = np.random.default_rng(0)
     for i in range(8):
         path = Path("path/to/photos") / ("cat", "dog")[i % 2] / f"{i}.png"
@@ -60,9 +58,7 @@ LOOKING = [words for words in COMMANDS if words[0] in ("runs", "models", "config
 
 
 @pytest.mark.parametrize("words", LOOKING, ids="-".join)
-def test_the_examples_that_only_look_run(words, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
+def test_the_examples_that_only_look_run(words, place, monkeypatch, capsys):
     monkeypatch.setattr(diagnosis, "probe", dict)  # it takes as long as the import of torch
     shutil.copytree(CONFIGS, "configs")
     for hour, smoke in ((10, True), (11, False)):

@@ -3,20 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from fastcli.cli import run as run_command
 from fastcli.models.published import chosen, front, published
 
 
 @pytest.fixture
-def fastcli(capsys, monkeypatch, tmp_path):
+def fastcli(fastcli, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-
-    def fastcli(*arguments):
-        code = run_command(arguments)
-        out, err = capsys.readouterr()
-        return code, out, err
-
     return fastcli
 
 

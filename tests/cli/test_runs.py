@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from fastcli.cli import run as run_command
 from fastcli.run.find import point_latest
 
 DAY = datetime(2026, 11, 1, 10).astimezone()
@@ -39,8 +38,7 @@ def make(name, i, state="finished", *, losses=(0.9, 0.5, 0.6), smoke=False, batc
 
 
 @pytest.fixture
-def runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def runs(place):
     return {
         "old": make("pets", 0, losses=(0.9, 0.7)),
         "good": make("pets", 1, batch=32),
@@ -49,16 +47,6 @@ def runs(tmp_path, monkeypatch):
         "died": make("birds", 4, "running", pid=2**22 + 5),
         "running": make("birds", 5, "running", pid=os.getpid()),
     }
-
-
-@pytest.fixture
-def fastcli(capsys):
-    def fastcli(*arguments):
-        code = run_command(arguments)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return fastcli
 
 
 def test_list_tells_state_best_curve_and_why(fastcli, runs):
@@ -96,8 +84,7 @@ def test_list_as_a_document(fastcli, runs):
     assert (good["curve"], good["seconds"], good["model"]) == ([0.9, 0.5, 0.6], 300.0, "resnet18")
 
 
-def test_list_where_there_is_nothing(fastcli, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_list_where_there_is_nothing(fastcli, place):
     assert fastcli("runs", "list") == (0, "", "no runs in runs · train one: fastcli train CONFIG\n")
     assert json.loads(fastcli("runs", "list", "--json")[1]) == {"runs": [], "total": 0}
 
@@ -262,8 +249,7 @@ def test_a_run_that_began_again_meanwhile_is_left_alone(runs):
     assert (runs["failed"] / "config.resolved.yaml").exists()
 
 
-def test_an_experiment_without_runs_goes_too_but_not_other_files(fastcli, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_an_experiment_without_runs_goes_too_but_not_other_files(fastcli, place):
     make("a", 0, smoke=True, state="failed")
     make("b", 1, smoke=True, state="failed")
     (Path("runs") / "b" / "lr_find.png").write_text("mine")

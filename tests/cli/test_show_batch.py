@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -35,18 +36,16 @@ runtime: {device: cpu}
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(place):
     """16 pictures in two classes, one dark and one bright half each, as bright as their number says."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
     for i in range(16):
-        folder = tmp_path / "pictures" / ("a", "b")[i % 2]
+        folder = place / "pictures" / ("a", "b")[i % 2]
         folder.mkdir(parents=True, exist_ok=True)
         pixels = np.zeros((40, 48, 3), np.uint8)
         pixels[:, :24] = 15 * (i + 1)
         Image.fromarray(pixels).save(folder / f"{i:02}.png")
-    (tmp_path / "shown.yaml").write_text(CONFIG)
-    return tmp_path
+    (place / "shown.yaml").write_text(CONFIG)
+    return place
 
 
 @pytest.fixture
@@ -119,23 +118,23 @@ def test_what_lies_on_pictures_is_shown_with_them(shapes, place):
                 assert drawn.size[0] > 400
 
 
-def fastcli(capsys, *arguments):
-    code = cli.run(["show-batch", "shown.yaml", *arguments])
-    return code, *capsys.readouterr()
+@pytest.fixture
+def show_batch(fastcli, place):
+    return partial(fastcli, "show-batch", "shown.yaml")
 
 
-def test_the_picture_is_written_and_its_path_told(place, capsys):
-    code, out, err = fastcli(capsys)
+def test_the_picture_is_written_and_its_path_told(place, show_batch):
+    code, out, err = show_batch()
     assert (code, out) == (0, "runs/shown/batch_train.png\n"), err
     with Image.open(place / out.strip()) as drawn:
         assert drawn.format == "PNG"
-    code, out, err = fastcli(capsys, "--normalised", "--item", "1", "-n", "3", "-o", "new/a.png", "--json")
+    code, out, err = show_batch("--normalised", "--item", "1", "-n", "3", "-o", "new/a.png", "--json")
     told = json.loads(out)
     assert told["picture"] == "new/a.png"
     assert len(told["items"]) == 3
     assert (place / "new" / "a.png").is_file()
     assert not list(place.glob("runs/shown/2*"))
-    code, out, err = fastcli(capsys, "--normalised", "-o", "b.png")
+    code, out, err = show_batch("--normalised", "-o", "b.png")
     assert "grey is 0" in err
 
 
@@ -145,19 +144,19 @@ def test_the_picture_is_written_and_its_path_told(place, capsys):
     (["--item", "99"], 2, "there is no picture 99"),
     (["data.source=nowhere"], 2, "nowhere"),
 ])  # fmt: skip
-def test_mistakes_are_told(words, code, said, place, capsys):
-    found = fastcli(capsys, *words)
+def test_mistakes_are_told(words, code, said, show_batch):
+    found = show_batch(*words)
     assert (found[0], said in found[2]) == (code, True), found[2]
 
 
-def test_pictures_that_cannot_be_opened_are_left_out_where_they_may(place, loaders, capsys):
+def test_pictures_that_cannot_be_opened_are_left_out_where_they_may(place, loaders, show_batch):
     bad = loaders.train.name_of(int(loaders.train.indices[1]))
     (place / "pictures" / bad).write_bytes(b"no picture")
-    code, out, _ = fastcli(capsys, "data.on_bad_image=skip", "-n", "12", "--json")
+    code, out, _ = show_batch("data.on_bad_image=skip", "-n", "12", "--json")
     assert code == 0
     assert len(json.loads(out)["items"]) == 11
     assert bad not in json.loads(out)["items"]
-    assert fastcli(capsys, "-n", "12")[0] == 3
+    assert show_batch("-n", "12")[0] == 3
 
 
 @pytest.mark.parametrize(("environment", "expected"), [
@@ -176,11 +175,11 @@ def test_kittys_commands_are_short_and_hold_the_picture():
     assert base64.b64decode("".join(content for _, content in commands)) == png
 
 
-def test_a_capable_terminal_gets_the_picture(place, monkeypatch, capsys):
+def test_a_capable_terminal_gets_the_picture(show_batch, monkeypatch):
     monkeypatch.setenv("KITTY_WINDOW_ID", "1")
     monkeypatch.delenv("TMUX", raising=False)
     monkeypatch.delenv("STY", raising=False)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    code, out, _ = fastcli(capsys, "--inline", "-n", "4")
+    code, out, _ = show_batch("--inline", "-n", "4")
     assert code == 0
     assert out.startswith(f"runs{os.sep}shown{os.sep}batch_train.png\n\x1b_Ga=T,f=100,")

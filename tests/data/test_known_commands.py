@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from fastcli.cli import run
 from fastcli.data.catalog import KNOWN, KnownDataset
 
 
@@ -26,18 +25,11 @@ TOYS = archive({"toys/cat/1.png": b"one" * 4000, "toys/dog/2.png": bytes(range(2
 
 
 @pytest.fixture
-def fastcli(capsys, monkeypatch, tmp_path, web):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
+def fastcli(fastcli, place, monkeypatch, web):
     web.files["toys.tgz"] = TOYS
     digest = hashlib.sha256(TOYS).hexdigest()
     known = KnownDataset("TOYS", web.url("toys.tgz"), len(TOYS), None, digest, "toys", "wooden toys, 2 images")
     monkeypatch.setitem(KNOWN, "TOYS", known)
-
-    def fastcli(*arguments):
-        code = run(arguments)
-        out, err = capsys.readouterr()
-        return code, out, err
 
     return fastcli
 

@@ -42,17 +42,15 @@ def name(request):
 
 
 @pytest.fixture
-def fastcli(capsys, monkeypatch, tmp_path, name):
-    monkeypatch.chdir(tmp_path)
+def fastcli(fastcli, place, name):
+    """Searches among given addresses."""
     Path(f"{name}.py").write_text(PLUGIN)
 
-    def fastcli(urls, *arguments):
+    def search(urls, *arguments):
         Path("urls.json").write_text(json.dumps(urls))
-        code = run(["data", "search", "Grizzly bear", "--plugin", f"{name}.py", "--provider", name, *arguments])
-        out, err = capsys.readouterr()
-        return code, out, err
+        return fastcli("data", "search", "Grizzly bear", "--plugin", f"{name}.py", "--provider", name, *arguments)
 
-    yield fastcli
+    yield search
     image_searches._components.pop(name, None)
 
 

@@ -4,20 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastcli.cli import run
-
 
 @pytest.fixture
-def fastcli(capsys, monkeypatch, tmp_path):
+def fastcli(fastcli, place):
     """Runs a command in an empty folder; gives back exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
-
-    def fastcli(*arguments):
-        code = run(arguments)
-        out, err = capsys.readouterr()
-        return code, out, err
-
     return fastcli
 
 

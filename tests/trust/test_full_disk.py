@@ -24,11 +24,9 @@ runtime: {{precision: fp32, channels_last: false, device: cpu}}
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch, shapes):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
+def place(place, shapes):
     Path("c.yaml").write_text(CONFIG.format(shapes=shapes))
-    return tmp_path
+    return place
 
 
 def refuse(patch, number: int, below: Path, after: int = 0) -> None:  # noqa: C901 - one small function per call

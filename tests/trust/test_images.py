@@ -80,15 +80,13 @@ BAD = {
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
+def place(place):
     for number in range(8):
         folder = Path("pictures", ("cat", "dog")[number % 2])
         folder.mkdir(parents=True, exist_ok=True)
         noise().save(folder / f"{number}.png")
     Path("c.yaml").write_text(CONFIG)
-    return tmp_path
+    return place
 
 
 def train(*words: str) -> int:

@@ -40,12 +40,10 @@ def digest(folder: Path) -> str:
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch, shapes):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
+def place(place, shapes):
     shutil.copytree(shapes, "data")
     Path("c.yaml").write_text(CONFIG)
-    return tmp_path
+    return place
 
 
 @pytest.fixture

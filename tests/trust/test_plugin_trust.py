@@ -44,13 +44,11 @@ def forget() -> None:
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch, shapes):
+def place(place, shapes):
     load_components()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
     Path("plugin_width.py").write_text(PLUGIN)
     Path("own.yaml").write_text(CONFIG.format(shapes=shapes))
-    yield tmp_path
+    yield place
     forget()
 
 

@@ -26,10 +26,8 @@ class Bomb:
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
-    yield tmp_path
+def place(place):
+    yield place
     assert not Path("exploded").exists()
 
 

@@ -48,11 +48,9 @@ HOSTILE = {
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTCLI_HOME", str(tmp_path / "home"))
+def place(place):
     Path("d").mkdir()
-    return tmp_path
+    return place
 
 
 @pytest.mark.parametrize("what", HOSTILE)
