@@ -113,7 +113,6 @@ def test_a_compiled_model_runs_as_written_for_a_smaller_batch_of_training():
     learner.fit(2)
     torch.compiler.reset()
     assert len(compiled) == 2  # for training and for validation
-    torch.compiler.set_stance("default")
 
 
 def test_validation_of_a_compiled_model_has_the_batches_that_it_was_compiled_for():
