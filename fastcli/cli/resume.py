@@ -100,7 +100,8 @@ def _train_on(
     schedule: str | None,
 ) -> None:
     from fastcli.cli.train import SMOKE_BATCHES
-    from fastcli.cli.training import build_or_explain
+    from fastcli.cli.training import build_or_explain, train_and_show
+    from fastcli.config.dump import dump
     from fastcli.learner.extend import extended, in_turn
     from fastcli.run.lineage import load_state, read_recipes, write_recipes
 
@@ -113,17 +114,13 @@ def _train_on(
         experiment.recipe = in_turn(recipes)
         write_recipes(run.path, recipes)
     if overrides:
-        run.note_overrides(overrides, _dumped(experiment))
+        run.note_overrides(overrides, dump(experiment.config))
     state = None if found is None else forget_choices(found, changed)
     if found is None:
         begin_from_parent(run, experiment)
-    _show_and_train(run, experiment, found, state, loaded)
-
-
-def _dumped(experiment: Experiment) -> str:
-    from fastcli.config.dump import dump
-
-    return dump(experiment.config)
+    warning = [found.warning] if found is not None and found.warning else []
+    name = experiment.config.experiment.name or run.path.parent.name
+    train_and_show(loaded, experiment, run, name, state=state, lines=[*warning, where(state), *experiment.notes])
 
 
 def forget_choices(found: Loaded, changed: Sequence[str]) -> Mapping[str, Any]:
@@ -143,26 +140,7 @@ def begin_from_parent(run: Run, experiment: Experiment) -> None:
         take_fitting(experiment.learner.model, Checkpoints(run.checkpoints).load(START).tensors)
 
 
-def _show_and_train(
-    run: Run, experiment: Experiment, found: Loaded | None, state: Mapping[str, Any] | None, loaded: LoadedConfig
-) -> None:
-    from fastcli.cli.screen import Reporter
-
-    reporter = Reporter(experiment, run, experiment.config.experiment.name or run.path.parent.name)
-    reporter.begin()
-    for line in ([found.warning] if found is not None and found.warning else []) + [
-        where(state, experiment),
-        *experiment.notes,
-    ]:
-        reporter.tell(line)
-    try:
-        experiment.train(run, reporter.callbacks(), state=state)
-    except ConfigError as error:
-        raise loaded.explain(error) from None
-    reporter.end()
-
-
-def where(state: Mapping[str, Any] | None, experiment: Experiment) -> str:
+def where(state: Mapping[str, Any] | None) -> str:
     """At what place a training goes on, in words."""
     if state is None:
         return "ended before its first save: it begins anew"

@@ -98,19 +98,12 @@ def train_new(
     loaded: LoadedConfig, text: str, experiment: Experiment, run: Run, overrides: Sequence[str], *, smoke: bool = False
 ) -> None:
     """Train from the start in a new run, and show it; `text` is the YAML as it was written."""
-    from fastcli.cli.screen import Reporter
+    from fastcli.cli.training import train_and_show
     from fastcli.config.dump import dump
 
-    config = experiment.config
-    run.write_config(text, dump(config), overrides)
+    run.write_config(text, dump(experiment.config), overrides)
     run.update_status(smoke=smoke)
-    reporter = Reporter(experiment, run, loaded.name)
-    reporter.begin()
-    try:
-        experiment.train(run, reporter.callbacks())
-    except ConfigError as error:  # a recipe may find out only then
-        raise loaded.explain(error) from None
-    reporter.end()
+    train_and_show(loaded, experiment, run, loaded.name)
 
 
 def _show_plan(loaded: LoadedConfig, experiment: Experiment) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fastcli.config.load import LoadedConfig
+    from fastcli.run.directory import Run
     from fastcli.training import Experiment
 
 
@@ -66,6 +67,29 @@ def build_or_explain(loaded: LoadedConfig, *, max_batches: int | None = None, sp
     if experiment.learner.device.type == "cpu":
         keep_freed_memory()  # here and not in the library: it is a setting of the whole process, and this one is ours
     return experiment
+
+
+def train_and_show(
+    loaded: LoadedConfig,
+    experiment: Experiment,
+    run: Run,
+    name: str,
+    *,
+    state: Mapping[str, Any] | None = None,
+    lines: Sequence[str] = (),
+) -> None:
+    """Train in `run`, from a checkpoint's `state` on if it is given, and show it as `name`; `lines` are told before."""
+    from fastcli.cli.screen import Reporter
+
+    reporter = Reporter(experiment, run, name)
+    reporter.begin()
+    for line in lines:
+        reporter.tell(line)
+    try:
+        experiment.train(run, reporter.callbacks(), state=state)
+    except ConfigError as error:  # a recipe may find out only then
+        raise loaded.explain(error) from None
+    reporter.end()
 
 
 def given_text(loaded: LoadedConfig) -> str:
