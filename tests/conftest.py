@@ -1,7 +1,8 @@
-"""What all tests share: patience, an empty place to work in, commands, and small data sets that are drawn here."""
+"""What all tests share: patience, an empty place, commands, pages, and small data sets that are drawn here."""
 
 import copy
 import os
+from html.parser import HTMLParser
 from pathlib import Path
 
 # Processes that run tests side by side share the cores; torch reads this when it is imported, here and in subprocesses.
@@ -94,6 +95,32 @@ def fastcli(capsys):
         return code, out, err
 
     return fastcli
+
+
+class Page(HTMLParser):
+    """What a browser finds on a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.words = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += attributes
+
+    def handle_data(self, text):
+        self.words.append(text)
+
+    @property
+    def addresses(self):
+        return [value for name, value in self.attributes if name in ("src", "href")]
+
+
+@pytest.fixture
+def parsed():
+    """What a browser finds on a page: its tags, attributes, addresses and words."""
+    return Page
 
 
 @pytest.fixture(scope="session")

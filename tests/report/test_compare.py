@@ -1,5 +1,4 @@
 import re
-from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
@@ -31,28 +30,14 @@ def test_any_history_can_be_drawn(rows, tmp_path):
     assert "nan" not in (tmp_path / "a.html").read_text("utf-8")
 
 
-class Page(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.words, self.addresses = [], [], []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.addresses += [value for name, value in attributes if name in ("src", "href")]
-
-    def handle_data(self, text):
-        self.words.append(text)
-
-
-def test_the_page_needs_nothing_else_and_shows_names_as_they_are(tmp_path):
+def test_the_page_needs_nothing_else_and_shows_names_as_they_are(tmp_path, parsed):
     runs = [Curves("A", "pets/<script>alert(1)</script>", ROWS, "", 4), Curves("B", "b", ROWS[:3], "lr 0.1", 2)]
     figures = [{"valid_loss": 0.24, "train_loss": 0.2}, {"valid_loss": 0.4, "train_loss": None}]
     path = tmp_path / "a.html"
     write_page(runs, path, first="valid_loss", differences={"train.epochs": ["5", "<i>3"]}, figures=figures,
                lower_is_better=True)  # fmt: skip
     text = path.read_text("utf-8")
-    page = Page()
-    page.feed(text)
+    page = parsed(text)
     assert page.addresses == []
     assert not re.search(r"https?://", text)
     assert page.tags.count("script") == 1

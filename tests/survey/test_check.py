@@ -1,6 +1,5 @@
 """`fastcli data check`: planted faults are all found and named, in words, as data and on a page."""
 
-import html.parser
 import io
 import json
 import subprocess
@@ -199,32 +198,17 @@ def test_labels_and_splits_that_fail_are_findings(fastcli, picture):
     assert "error: labels: the name of" in out
 
 
-class Page(html.parser.HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.links, self.text = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.links += [value for name, value in attrs if name in ("src", "href")]
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-def test_the_page_is_one_file_with_pictures_and_everything_escaped(fastcli, planted, picture):
+def test_the_page_is_one_file_with_pictures_and_everything_escaped(fastcli, planted, picture, parsed):
     name = "train/cat/<script>alert('1')<&.jpg"
     picture(f"photos/{name}", size=(96, 72))
     code, _, err = fastcli("data", "check", "photos", "-o", "out/faults.html")
     assert (code, "wrote out/faults.html" in err) == (3, True)
-    page = Page()
-    text = Path("out/faults.html").read_text(encoding="utf-8")
-    page.feed(text)
+    page = parsed(Path("out/faults.html").read_text(encoding="utf-8"))
     assert "script" not in page.tags
-    assert all(link.startswith(("data:image/jpeg;base64,", "#")) for link in page.links)
+    assert all(link.startswith(("data:image/jpeg;base64,", "#")) for link in page.addresses)
     assert page.tags.count("img") > 3
-    assert any("été à la plage.jpg" in one for one in page.text)
-    assert "no picture" in page.text
+    assert any("été à la plage.jpg" in one for one in page.words)
+    assert "no picture" in page.words
 
 
 def test_a_stack_of_pictures_takes_no_time_to_compare():
