@@ -44,11 +44,11 @@ def get(
     from fastcli.data.download import URL, untar_data
     from fastcli.errors import did_you_mean
 
-    if find_known(name) is None and not URL.match(name):
+    known = find_known(name)
+    if known is None and not URL.match(name):
         raise UsageError(f"no known data set {name!r}", hint=did_you_mean(name, KNOWN))
     with show_progress(f"getting {name}") as progress:
         folder = untar_data(name, force=force, progress=progress)
-    known = find_known(name)
     if console.state.json:
         console.document({"name": known.name if known else None, "path": str(folder)})
         return
@@ -71,13 +71,13 @@ def _place(known: KnownDataset) -> str:
 
 def _is_here(known: KnownDataset) -> bool:
     from fastcli.data.archive import is_complete
-    from fastcli.data.download import home
+    from fastcli.data.download import folder_of
 
-    return is_complete(home() / "data" / known.folder)
+    return is_complete(folder_of(known))
 
 
 def _facts(known: KnownDataset) -> dict[str, Any]:
-    from fastcli.data.download import home
+    from fastcli.data.download import folder_of
 
     return {
         "name": known.name,
@@ -85,5 +85,5 @@ def _facts(known: KnownDataset) -> dict[str, Any]:
         "url": known.url,
         "bytes": known.size,
         "here": _is_here(known),
-        "path": str(home() / "data" / known.folder),
+        "path": str(folder_of(known)),
     }

@@ -96,6 +96,11 @@ def _named(text: str, path: Path) -> KnownDataset | None:
     return None if path.exists() else find_known(text)
 
 
+def folder_of(known: KnownDataset) -> Path:
+    """Where a known data set is extracted to."""
+    return home() / "data" / known.folder
+
+
 def _known_data(known: KnownDataset, force: bool, progress: Progress | None) -> Path:
     archive = home() / "archive" / PurePosixPath(known.url).name
     hint = (
@@ -111,7 +116,7 @@ def _known_data(known: KnownDataset, force: bool, progress: Progress | None) -> 
             return _checked(archive, known.name, expected)
         return fetch(known.url, archive, name=known.name, hint=hint, expected=expected, progress=progress)
 
-    return _extracted(home() / "data" / known.folder, obtain, known.url, force, progress)
+    return _extracted(folder_of(known), obtain, known.url, force, progress)
 
 
 def _checked(archive: Path, name: str, expected: Expected) -> Path:
