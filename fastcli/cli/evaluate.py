@@ -101,11 +101,11 @@ def _write(run: Run, evaluator: Evaluator, evaluation: Evaluation, folder: Path)
     """Write all files; returns their names."""
     from fastcli.report.evaluation_files import write_files
     from fastcli.report.evaluation_page import write_page
+    from fastcli.run.overview import Overview
 
     files = write_files(evaluation, folder)
-    best = run.status.best
-    epoch = best.get("epoch") if isinstance(best, dict) else None
-    write_page(evaluation, folder / "report.html", history=run.metrics(), best_epoch=epoch, learner=evaluator.learner)
+    write_page(evaluation, folder / "report.html", history=run.metrics(),
+               best_epoch=Overview(run.path, run.status).best_epoch, learner=evaluator.learner)  # fmt: skip
     return [*files, "report.html"]
 
 

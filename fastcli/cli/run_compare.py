@@ -74,8 +74,9 @@ def _runs(names: Sequence[str], folder: Path) -> list[Overview]:
 def _differences(runs: Sequence[Overview]) -> tuple[dict[str, list[Any]], list[Overview]]:
     """The keys that differ, and the runs whose configuration is gone."""
     from fastcli.config.differences import differences, values_of_run
+    from fastcli.run.directory import Run
 
-    files = [run.path / "config.resolved.yaml" for run in runs]
+    files = [Run(run.path).config for run in runs]
     configs = [values_of_run(file) if file.is_file() else {} for file in files]
     unknown = [run for run, file in zip(runs, files, strict=True) if not file.is_file()]
     if unknown:
