@@ -73,7 +73,7 @@ class DataBuilder:
         items = find(source.path)
         label, split = guess_layout(items, source.path)
         folder = source.folder
-        blocks = (ImageBlock("L" if data.input == "image_bw" else "RGB", data.max_pixels), self._target_block())
+        blocks = (ImageBlock(data.image_mode, data.max_pixels), self._target_block())
         get_y: Callable[[Any], Any] = self.parts.one("data.label", data.label, label)
         block = DataBlock(
             blocks,

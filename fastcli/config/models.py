@@ -160,6 +160,11 @@ class DataSection(Section):
         178_956_970, ge=1, description="An image of more pixels cannot be read; it is refused before it is decoded."
     )
 
+    @property
+    def image_mode(self) -> Literal["L", "RGB"]:
+        """How Pillow calls what the model sees."""
+        return "L" if self.input == "image_bw" else "RGB"
+
 
 class CheckpointSection(Section):
     """Which states of the training are kept."""

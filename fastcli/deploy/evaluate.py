@@ -159,7 +159,7 @@ def _other_data(predictor: Predictor, source: Source, given: str) -> Datasets:
     get_y: Any = parts.one("data.label", config.data.label if same else None, label)
     folder = source.folder
     target = parts.one("data.target", config.data.target, "category")(config.data.classes)
-    blocks = (ImageBlock("L" if config.data.input == "image_bw" else "RGB", config.data.max_pixels), target)
+    blocks = (ImageBlock(config.data.image_mode, config.data.max_pixels), target)
     get_y = beside(folder, get_y) if target.encoder.made_from == "file" else get_y
     labels = label_all(items, get_y)
     _refuse_other_classes(labels, target, given)

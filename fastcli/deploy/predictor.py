@@ -99,7 +99,7 @@ class Predictor:
         if views and issubclass(self.encoder.element, SPATIAL):
             raise ConfigError("points and masks cannot be averaged over turned views", hint="predict without --tta")
         data = self.config.data
-        encoder = OpenImage("L" if data.input == "image_bw" else "RGB", data.max_pixels)
+        encoder = OpenImage(data.image_mode, data.max_pixels)
         store = Store(
             lambda i: encoder.encode_scaled(Path(paths[i]), self.items.scaling), len(paths), prepare=self.items.prepare,
             uniform=not self.items.random, tier="off" if views == 0 else "auto", skip_bad=True, workers=workers,
