@@ -17,6 +17,7 @@ from fastcli.config.trust import Trust
 from fastcli.data.blocks import Block, ImageBlock
 from fastcli.data.datasets import Datasets
 from fastcli.data.download import Source, resolve_source
+from fastcli.data.encoders import OneHotEncoded
 from fastcli.data.labellers import beside, label_all
 from fastcli.data.loader import Loader
 from fastcli.data.loaders import DataLoaders
@@ -175,7 +176,7 @@ def _refuse_other_classes(labels: Sequence[Any], target: Block, given: str) -> N
     known = getattr(target.encoder, "classes", ())
     if target.encoder.made_from == "file" or not known or getattr(target.encoder, "add_na", False):
         return
-    if type(target.encoder).__name__ == "OneHotEncoded":
+    if isinstance(target.encoder, OneHotEncoded):  # its labels are zeros and ones, and no names
         return
     strangers = sorted({name for label in labels for name in names_of(label)} - set(known))
     if strangers:
