@@ -345,6 +345,7 @@ RECIPES = {
 
 @pytest.mark.parametrize("overrides", RECIPES.values(), ids=RECIPES)
 def test_with_every_kind_of_loader(work, monkeypatch, overrides):
+    monkeypatch.setattr(Run, "draw", lambda self, name, draw: None)  # others test them, and they take longest
     model = "model={name: test_resnet, pretrained: false}"
     words = ("train", "stripes.yaml", *overrides, model, "--run-dir")
     assert run(*words, "whole") == 0
