@@ -15,10 +15,8 @@ import typer
 
 from fastcli import __version__
 from fastcli.cli import config, console, data, models, runs
-from fastcli.cli.bench import EXAMPLE, bench
-from fastcli.cli.components import EXAMPLE as COMPONENTS_EXAMPLE
+from fastcli.cli.bench import bench
 from fastcli.cli.components import components
-from fastcli.cli.doctor import EXAMPLE as DOCTOR_EXAMPLE
 from fastcli.cli.doctor import doctor
 from fastcli.cli.evaluate import evaluate
 from fastcli.cli.init import EXAMPLE as INIT_EXAMPLE
@@ -42,14 +40,14 @@ app.command(epilog=console.example("fastcli train configs/pets.yaml train.epochs
 app.command(epilog=console.example("fastcli resume latest train.epochs=10"))(resume)
 app.command("lr-find", epilog=console.example("fastcli lr-find configs/pets.yaml --apply"))(lr_find)
 app.command("show-batch", epilog=console.example("fastcli show-batch configs/mnist_sample.yaml --item 0"))(show_batch)
-app.command(epilog=EXAMPLE)(bench)
+app.command(epilog=console.example("fastcli bench configs/mnist_sample.yaml data.batch_size=256 --steps 50"))(bench)
 app.command(epilog=console.example("fastcli predict photos/ --top-k 3 -o answers.csv"))(predict)
 app.command("eval", epilog=console.example("fastcli eval latest --fail-under accuracy=0.9"))(evaluate)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
-app.command(epilog=COMPONENTS_EXAMPLE)(components)
-app.command(epilog=DOCTOR_EXAMPLE)(doctor)
+app.command(epilog=console.example("fastcli components adamw"))(components)
+app.command(epilog=console.example("fastcli doctor --json"))(doctor)
 app.add_typer(data.app, name="data")
 
 GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--json", "--plain", "--trust-plugins", "--version")

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from fastcli.learner.limit import Speed
     from fastcli.training import Experiment
 
-EXAMPLE = "Example: fastcli bench configs/mnist_sample.yaml data.batch_size=256 --steps 50"
 HEAD = "phase      limit  training  ratio             wait  first pass    memory"
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from fastcli.config.explain import Part
 
-EXAMPLE = "Example: fastcli components adamw"
-
 
 def components(
     kind_or_name: Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastcli.cli import complete, console
-from fastcli.cli.config_look import DIFF_EXAMPLE, EXPLAIN_EXAMPLE, diff, explain
+from fastcli.cli.config_look import diff, explain
 from fastcli.cli.init import EXAMPLE as INIT_EXAMPLE
 from fastcli.cli.init import init
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show, check and describe configurations.")
 
 app.command("init", epilog=INIT_EXAMPLE)(init)
-app.command(epilog=EXPLAIN_EXAMPLE)(explain)
-app.command(epilog=DIFF_EXAMPLE)(diff)
+app.command(epilog=console.example("fastcli config explain data.batch_size"))(explain)
+app.command(epilog=console.example("fastcli config diff configs/pets.yaml configs/pets_breeds.yaml"))(diff)
 
 ConfigFile = Annotated[
     str, typer.Argument(metavar="CONFIG", help="The YAML file.", show_default=False, autocompletion=complete.configs)

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from fastcli.config.explain import Explanation, Parameter, Part
 
-EXPLAIN_EXAMPLE = "Example: fastcli config explain data.batch_size"
-DIFF_EXAMPLE = "Example: fastcli config diff configs/pets.yaml configs/pets_breeds.yaml"
-
 
 def explain(
     key: Annotated[

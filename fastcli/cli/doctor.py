@@ -14,7 +14,6 @@ from fastcli.cli.run_words import RUNS, Folder, count
 if TYPE_CHECKING:
     from fastcli.deploy.diagnosis import Finding
 
-EXAMPLE = "Example: fastcli doctor --json"
 LEVEL, TOPIC = 8, 14
 COLOURS = {"ok": "32", "warning": "33", "error": "1;31"}
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastcli.survey.samples import Samples
     from fastcli.survey.sizes import Sizes
 
-EXAMPLE = "Example: fastcli init path/to/photos -o photos.yaml"
+EXAMPLE = console.example("fastcli init path/to/photos -o photos.yaml")
 
 
 def init(

@@ -22,7 +22,7 @@ SOURCE = "timm's results on ImageNet-1k; 'size' is the picture's, in pixels"
 UNITS = {"": 1e-6, "k": 1e-3, "m": 1.0, "b": 1e3, "g": 1e3}
 
 
-@app.command("list", epilog="Example: fastcli models list --suggest --max-params 30M --license apache-2.0")
+@app.command("list", epilog=console.example("fastcli models list --suggest --max-params 30M --license apache-2.0"))
 def list_models(
     pattern: Annotated[
         str | None,
@@ -151,7 +151,7 @@ def _as_data(row: Published, cache: Cache) -> dict[str, Any]:
     return {**asdict(row), "cached": row in cache}
 
 
-@app.command(epilog="Example: fastcli models info resnet50")
+@app.command(epilog=console.example("fastcli models info resnet50"))
 def info(
     name: Annotated[
         str,

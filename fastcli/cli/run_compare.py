@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from fastcli.report.compare import Curves
     from fastcli.run.overview import Overview
 
-EXAMPLE = "Example: fastcli runs compare -o compare.html -o compare.png"
 IGNORED = ("experiment.name",)
 
 

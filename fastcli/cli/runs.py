@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastcli.cli import complete, console
-from fastcli.cli.run_compare import EXAMPLE, compare
+from fastcli.cli.run_compare import compare
 from fastcli.cli.run_words import RUNS, Folder, count, duration, figure, of_epochs, size, state_style
 from fastcli.errors import UsageError, did_you_mean
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show, compare and clean trainings.")
 
 STATES = ("finished", "running", "interrupted", "failed", "died", "unknown")
-app.command(epilog=EXAMPLE)(compare)
+app.command(epilog=console.example("fastcli runs compare -o compare.html -o compare.png"))(compare)
 
 
-@app.command("list", epilog="Example: fastcli runs list --state finished -n 10")
+@app.command("list", epilog=console.example("fastcli runs list --state finished -n 10"))
 def list_runs(
     experiment: Annotated[
         str | None,
@@ -101,14 +101,14 @@ def _note(run: Overview) -> str:
     return run.status.error or " ".join([*smoke, *run.overrides])
 
 
-@app.command(epilog="Example: fastcli runs show latest")
+@app.command(epilog=console.example("fastcli runs show latest"))
 def show(
     run: Annotated[
         str,
         typer.Argument(
             metavar="[RUN]", help="EXPERIMENT/STAMP, EXPERIMENT, a path or latest.", autocompletion=complete.runs
         ),
-    ] = ("latest"),
+    ] = "latest",
     folder: Folder = RUNS,
 ) -> None:
     """Show one run: its figures by epoch, checkpoints, what was asked and where everything is."""
@@ -132,7 +132,7 @@ def _facts(run: Overview, n_bytes: int) -> list[str]:
     status = run.status
     facts = {
         "run": run.name,
-        "state": run.status.seen_state + (f": {status.error}" if status.error else ""),
+        "state": status.seen_state + (f": {status.error}" if status.error else ""),
         "model": run.model,
         "epochs": of_epochs(status),
         "best": f"{run.monitor} {figure(run.best)} in epoch {run.best_epoch}" if run.best is not None else None,
@@ -168,7 +168,7 @@ def _show_epochs(run: Overview) -> None:
     show_table([*columns, Column("", style=lambda _: "bold green")], [*marked, [*curves, " "]])
 
 
-@app.command(epilog="Example: fastcli runs clean --dry-run --keep 3")
+@app.command(epilog=console.example("fastcli runs clean --dry-run --keep 3"))
 def clean(
     names: Annotated[
         list[str] | None,
