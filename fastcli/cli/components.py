@@ -77,8 +77,8 @@ def _kind(word: str, kinds: set[str]) -> str | None:
 def _show_list(found: Sequence[Part], with_kind: bool) -> None:
     from fastcli.cli.tables import Column, show
 
-    kinds = [Column("kind", style=lambda _: "dim")] if with_kind else []
-    columns = [*kinds, Column("name", style=lambda _: "bold"), Column("signature", order=1, least=24),
+    kinds = [Column("kind", style="dim")] if with_kind else []
+    columns = [*kinds, Column("name", style="bold"), Column("signature", order=1, least=24),
                Column("what", least=20)]  # fmt: skip
     show(columns, [[*([part.kind] if with_kind else []), part.name, part.signature, part.about] for part in found])
     first = found[0].name if found else "adam"
@@ -95,7 +95,7 @@ def _show_in_full(part: Part, *, heading: bool) -> None:
     console.data("")
     if part.parameters:
         show(
-            [Column("parameter", style=lambda _: "bold"), Column("default", least=8), Column("allowed", least=16)],
+            [Column("parameter", style="bold"), Column("default", least=8), Column("allowed", least=16)],
             [(one.name, one.shown_default, one.allowed) for one in part.parameters],
         )
         console.data("")

@@ -57,7 +57,7 @@ def _show(found: Explanation) -> None:
 def _show_keys(keys: Sequence[Parameter]) -> None:
     from fastcli.cli.tables import Column, show
 
-    columns = (Column("key", style=lambda _: "bold"), Column("default", least=8), Column("allowed", order=2, least=12),
+    columns = (Column("key", style="bold"), Column("default", least=8), Column("allowed", order=2, least=12),
                Column("what", order=1, least=20))  # fmt: skip
     show(columns, [(one.name, one.shown_default, one.allowed, one.about) for one in keys])
 
@@ -65,7 +65,7 @@ def _show_keys(keys: Sequence[Parameter]) -> None:
 def _show_owners(owners: Sequence[Part], name: str) -> None:
     from fastcli.cli.tables import Column, show
 
-    columns = (Column("of", style=lambda _: "bold"), Column("default", least=8), Column("allowed", least=12))
+    columns = (Column("of", style="bold"), Column("default", least=8), Column("allowed", least=12))
     found = [(one, next(p for p in one.parameters if p.name == name)) for one in owners]
     show(columns, [(one.name, p.shown_default, p.allowed) for one, p in found])
 
@@ -73,7 +73,7 @@ def _show_owners(owners: Sequence[Part], name: str) -> None:
 def _show_choices(choices: Sequence[Part]) -> None:
     from fastcli.cli.tables import Column, show
 
-    columns = (Column("choice", style=lambda _: "bold"), Column("what", least=20))
+    columns = (Column("choice", style="bold"), Column("what", least=20))
     show(columns, [(one.name, one.about) for one in choices])
 
 
@@ -102,7 +102,7 @@ def diff(
         return
     from fastcli.cli.tables import Column, show
 
-    columns = [Column("key", style=lambda _: "bold"), *(Column(name, least=12) for name in names)]
+    columns = [Column("key", style="bold"), *(Column(name, least=12) for name in names)]
     show(columns, [(key, *map(shown, values)) for key, values in found.items()])
 
 

@@ -110,14 +110,14 @@ def _show(rows: Sequence[Published], cache: Cache) -> None:
 
     columns = (
         Column("model", least=26),
-        Column("top-1", right=True, style=lambda _: "bold"),
+        Column("top-1", right=True, style="bold"),
         Column("top-5", right=True, order=6),
         Column("params M", right=True),
         Column("GMACs", right=True, order=1),
         Column("size", right=True, order=2),
         Column("licence", order=3, least=8),
         Column("family", order=5),
-        Column("here", order=4, style=lambda _: "green"),
+        Column("here", order=4, style="green"),
     )
     if rows:
         show(columns, [
@@ -204,11 +204,11 @@ def _show_weights(rows: Sequence[Published], cache: Cache) -> None:
     columns = (
         Column("weights", least=16),
         Column("size", right=True),
-        Column("top-1", right=True, style=lambda _: "bold"),
+        Column("top-1", right=True, style="bold"),
         Column("top-5", right=True, order=3),
         Column("GMACs", right=True, order=1),
         Column("licence", order=2, least=8),
-        Column("", style=lambda _: "green"),
+        Column("", style="green"),
     )
     ordered = sorted(rows, key=lambda row: (-(row.top1 or 0), row.name))
     marks = [" ".join(["default"] * row.default + ["cached"] * (row in cache)) or " " for row in ordered]

@@ -143,7 +143,7 @@ def _show(runs: Sequence[Overview], different: Mapping[str, Sequence[Any]]) -> N
     figures = [Column(name, right=True, order=0 if name == monitor else 3 + i) for i, name in enumerate(names)]
     columns = [Column(""), Column("run", least=20), Column("state", order=30, style=state_style),
                Column("epoch", right=True, order=40), *figures, Column("curve", order=2),
-               Column("time", right=True, order=50), Column("", style=lambda _: "bold green")]  # fmt: skip
+               Column("time", right=True, order=50), Column("", style="bold green")]  # fmt: skip
     rows = [
         [letter_of(i), run.name, run.status.seen_state, of_epochs(run.status),
          *(figure(run.figures.get(name)) for name in names), sparkline(run.curve), duration(run.seconds),

@@ -80,10 +80,10 @@ def _show_list(runs: Sequence[Overview]) -> None:
     columns = (
         Column("run", least=24),
         Column("state", style=state_style),
-        Column("best", right=True, style=lambda _: "bold"),
+        Column("best", right=True, style="bold"),
         Column("of", order=4, least=8),
         Column("epoch", right=True, order=5),
-        Column("curve", order=2, style=lambda _: "cyan"),
+        Column("curve", order=2, style="cyan"),
         Column("time", right=True, order=6),
         Column("note", order=3, least=12),
     )
@@ -165,7 +165,7 @@ def _show_epochs(run: Overview) -> None:
     best = ["best" if row.get("epoch") == run.best_epoch else " " for row in run.rows]
     curves = [sparkline([row.get(name) for row in run.rows], 8) if name not in NOT_CURVES else " " for name in names]
     marked = [[*row, mark] for row, mark in zip(rows, best, strict=True)]
-    show_table([*columns, Column("", style=lambda _: "bold green")], [*marked, [*curves, " "]])
+    show_table([*columns, Column("", style="bold green")], [*marked, [*curves, " "]])
 
 
 @app.command(epilog=console.example("fastcli runs clean --dry-run --keep 3"))

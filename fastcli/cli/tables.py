@@ -28,8 +28,8 @@ class Column:
     """Of the columns that may be left out the one with the highest goes first; 0 never."""
     least: int | None = None
     """Cells may be cut to so many characters; None: never cut."""
-    style: Callable[[str], str] | None = None
-    """A cell's style in Rich's words."""
+    style: str | Callable[[str], str] = ""
+    """The cells' style in Rich's words, or what gives it for a cell."""
 
 
 def show(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
@@ -120,7 +120,7 @@ def _print_fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], widt
 
 
 def _style(column: Column, cell: str) -> str:
-    return column.style(cell) if column.style is not None else ""
+    return column.style(cell) if callable(column.style) else column.style
 
 
 def cells(text: str) -> int:
