@@ -61,11 +61,12 @@ def main() -> None:
 def sets(given, scratch: Path) -> dict[str, Set]:
     from fastcli.data.download import resolve_source, untar_data
 
-    pets, digits, textures = untar_data(given.data), resolve_source("MNIST_SAMPLE").path, scratch / "textures"
+    textures = scratch / "textures"
     draw_textures(textures, 10 if given.quick else 100)
-    cat_or_dog = lambda path: "cat" if path.name[0].isupper() else "dog"  # noqa: E731
     if given.quick:
         return {"textures": Set(textures, lambda path: path.parent.name, (32, 12, 16), 32)}
+    pets, digits = untar_data(given.data), resolve_source("MNIST_SAMPLE").path
+    cat_or_dog = lambda path: "cat" if path.name[0].isupper() else "dog"  # noqa: E731
     return {
         "pets": Set(pets, cat_or_dog, (560, 140, 699), 128),
         "sharp pets": Set(pets, cat_or_dog, (900, 200, 299), 224),
@@ -116,19 +117,16 @@ def trained(given, one: Set, folder: Path, recipe: str, seed: int) -> tuple[floa
     from fastcli.run.directory import Run
 
     pretrained = "true" if given.weights is None else given.weights.resolve()
-    size = f"data.item_transforms=[{{name: resize, size: {one.pixels}}}]"
     words = [
         f"data.source={folder}",
-        size,
-        f"data.batch_size={min(64, one.sizes[0])}",
+        f"data.item_transforms=[{{name: resize, size: {one.pixels}}}]",
+        f"data.batch_size={64 if one.sizes[0] > 64 else 16}",
         f"model.name={given.model}",
         f"model.pretrained={pretrained}",
         f"experiment.seed={seed}",
         RECIPES[recipe],
         "metrics=[error_rate]",
     ]
-    if one.sizes[0] <= 64:
-        words[2] = "data.batch_size=16"
     loaded, began = load(trainings.ROOT / "benchmarks" / "photos.yaml", words), time.perf_counter()
     experiment = build(loaded.config)
     run = Run.create(folder / "runs", recipe, given.model)
