@@ -104,7 +104,9 @@ def test_a_file_that_vanishes_is_named(place, monkeypatch, capsys):
     from fastcli.training import Experiment
 
     train = Experiment.train
-    monkeypatch.setattr(Experiment, "train", lambda self, *given: (vanish(place / "data"), train(self, *given))[1])
+    monkeypatch.setattr(
+        Experiment, "train", lambda self, *given, **named: (vanish(place / "data"), train(self, *given, **named))[1]
+    )
     assert cli.run(["train", "c.yaml", "--plain", "data.cache=off"]) == 3
     assert ".png: no such file" in capsys.readouterr().err
 
